@@ -1,0 +1,159 @@
+/*
+ * session.h: what a program's shim and its session's keeper share. The one header both include.
+ *
+ * A session is a directory (0700, on tmpfs where there is one), named by SLIPSTREAM_SESSION:
+ *   s          the keeper's listening socket, SOCK_SEQPACKET
+ *   records    struct session_records, mapped shared and writable by everybody in the session
+ *   slots/N    placeholders: re-opened with access mode 3 ("acc3") for RANGE descriptions
+ *   d/         where directory descriptors are made: d/N and d/N/c, opened and removed again
+ *   lock, log  who keeps it; what went wrong
+ * Beside it SLIPSTREAM_MOUNTS ("/goosefs=goosefs://host:port/;/a=...") tells a shim the prefixes without asking anybody.
+ *
+ * Requests: one packet, struct session_request and its payload; replies likewise, with at most one descriptor (SCM_RIGHTS).
+ * One exchange owns one connection. The keeper serves its own user only (SO_PEERCRED) and judges permissions by the caller's ids.
+ */
+#ifndef SLIPSTREAM_CLIENT_SESSION_H
+#define SLIPSTREAM_CLIENT_SESSION_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define SESSION_VERSION     1
+#define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
+
+enum session_op {
+#define SESSION_OP(ID, name, again) SESSION_##ID,
+#include "client/session.def"
+#undef SESSION_OP
+	SESSION_OP_COUNT
+};
+
+/* reply.rc: a symbolic link leads out of the mounts; the payload is the ordinary path to use instead. */
+#define SESSION_ELSEWHERE (-8001)
+
+enum session_kind {
+	SESSION_FREE,
+	SESSION_STAGED,    /* content-backed: the kernel file is this session's staging file. All data calls are native */
+	SESSION_LOCAL,     /* content-backed, read-only: the kernel file is a worker's block file */
+	SESSION_RANGE,     /* acc3: bytes by range, through the page cache */
+	SESSION_DIRECTORY, /* a removed directory */
+};
+
+struct session_attr { /* fixed width, so that a struct stat of any flavour can be made of it */
+	uint64_t dev, ino; /* as the program sees them: one dev per mount, ino stable while the session lives */
+	uint32_t mode;     /* with type bits */
+	uint32_t nlink, uid, gid;
+	int64_t size, blksize;
+	int64_t mtime_ns, atime_ns, ctime_ns; /* since the epoch */
+};
+
+struct session_request {
+	uint32_t op;      /* enum session_op */
+	uint32_t bytes;   /* payload */
+	int32_t record;   /* -1: none, the path says it */
+	uint32_t flags;
+	uint32_t mode;
+	uint32_t must_be_dir; /* the path ended in a slash */
+	int64_t a, b;
+};
+
+#define REPLY_INLINE 1u /* READ: the bytes are in the payload */
+#define REPLY_FD     2u /* a descriptor comes along */
+
+struct session_reply {
+	int64_t rc;       /* >= 0, -errno, or SESSION_ELSEWHERE */
+	uint32_t bytes;   /* payload */
+	uint32_t flags;   /* REPLY_* */
+	int32_t record;   /* index in the record table */
+	uint32_t kind;    /* enum session_kind of that record */
+	struct session_attr attr;
+};
+
+struct session_hello {
+	uint32_t version, page_bytes; /* page_bytes 0: no page cache */
+	uint64_t cache_bytes;         /* size of the mapping */
+};
+
+struct session_statfs {
+	uint64_t type, bsize, blocks, bfree, files, ffree, fsid;
+};
+
+struct session_dirent { /* LIST: packed one after the other, each padded to 8 bytes */
+	uint64_t ino;
+	uint32_t bytes;   /* of this whole entry */
+	uint8_t type;     /* DT_* */
+	char name[];      /* NUL-terminated */
+};
+
+/* ---- the record table ------------------------------------------------------------------------------------------- */
+
+/*
+ * One record per kernel file that stands for something of ours, found by what fstat(2) says of the descriptor.
+ *   STAGED, LOCAL   one per file: every open of it is a fresh description of the same kernel inode
+ *   RANGE, DIRECTORY one per open file description: offset and status flags live here
+ * While a record is in use, its kernel inode cannot go away and so not be reused: the keeper holds it, or reports of its end free the record.
+ * The keeper alone writes identity, path and attributes, making seq odd meanwhile. Programs write off and off_owner.
+ */
+struct session_record {
+	_Atomic uint32_t seq;    /* odd: being changed; read again */
+	_Atomic uint32_t kind;   /* enum session_kind */
+	uint64_t kernel_dev, kernel_ino;
+	_Atomic uint32_t serial; /* counts uses of this record */
+	uint32_t mount;          /* which mount */
+	struct session_attr attr; /* STAGED: size and times come from the kernel file instead */
+	_Atomic uint64_t content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper */
+	_Atomic int64_t size;    /* RANGE */
+	_Atomic int64_t off;     /* RANGE: the file offset; DIRECTORY: index of the next entry */
+	_Atomic uint32_t off_owner; /* RANGE: tid that moves off, 0: nobody; a dead owner's may be taken over */
+	_Atomic uint32_t status; /* RANGE, DIRECTORY: O_APPEND, O_NONBLOCK... as F_GETFL is to show them */
+	_Atomic uint32_t deleted; /* unlinked or replaced while open */
+	uint32_t pad[8];
+	char path[4096];         /* as the program named it: "/goosefs/a/b" */
+};
+
+#define SESSION_RECORDS 16384u
+#define SESSION_BUCKETS 32768u /* power of two; linear probing; 0: never used, else index + 1; a freed record stays in its bucket */
+
+struct session_records {
+	uint32_t version, size;  /* sizeof(struct session_records) */
+	_Atomic uint32_t live;   /* records in use: a shim that sees 0 has none of ours */
+	_Atomic uint32_t keeper_pid;
+	_Atomic uint32_t bucket[SESSION_BUCKETS];
+	struct session_record record[SESSION_RECORDS];
+};
+
+static inline uint32_t session_hash(uint64_t dev, uint64_t ino)
+{
+	uint64_t x = (ino * 0x9e3779b97f4a7c15u) ^ (dev * 0xc2b2ae3d27d4eb4fu);
+
+	return (uint32_t)(x >> 40) & (SESSION_BUCKETS - 1);
+}
+
+/* ---- the page cache ------------------------------------------------------------------------------------------- */
+
+/*
+ * A sealed memfd: struct session_cache, then the pages. A page can be only in the SESSION_WAYS places of its set, so a look-up
+ * is one cache line or two and needs no lock. A reader checks gen before and after its copy; odd or changed is a miss.
+ */
+#define SESSION_WAYS 8u
+
+struct session_page {
+	_Atomic uint32_t gen;     /* odd: being filled */
+	_Atomic uint32_t bytes;   /* valid bytes; less than page_bytes only at the end of the file */
+	_Atomic uint64_t content; /* 0: empty */
+	_Atomic uint64_t number;  /* byte offset / page_bytes */
+	uint64_t pad;
+};
+
+struct session_cache {
+	uint32_t page_bytes, sets;   /* both powers of two */
+	uint64_t first_page;         /* byte offset of page 0 in the mapping; page i follows at i * page_bytes */
+	struct session_page page[];  /* sets * SESSION_WAYS */
+};
+
+static inline uint32_t session_set(const struct session_cache *cache, uint64_t content, uint64_t number)
+{
+	return (uint32_t)((((content * 0x9e3779b97f4a7c15u) >> 32) + number) & (cache->sets - 1));
+}
+
+#endif
