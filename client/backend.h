@@ -67,6 +67,7 @@ struct backend_ops {
 	/*
 	 * Append. The writer keeps nothing of buf. A block that fails is replayed by asking again for its bytes:
 	 * refill(context, buf, n, off) fills buf with the bytes written at off, or returns -errno. NULL: cannot.
+	 * The last call's refill and context stay in use until writer_complete() or writer_abort() has returned.
 	 */
 	int (*writer_write)(struct backend_writer *, const void *buf, size_t n,
 			    int (*refill)(void *context, void *buf, size_t n, int64_t off), void *context);
