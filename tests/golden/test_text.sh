@@ -1,0 +1,10 @@
+# sed, grep, awk, diff, patch, find, xargs.
+case_sed() { sed 's/alpha/ALPHA/g' words.txt > s; grep -c ALPHA s; sed -n '3,5p' words.txt; sed '1d;$d' docs/one.md; sed -e '/beta/w beta.txt' -n -e '1p' words.txt; wc -l beta.txt; }
+case_sed_inplace() { sed -i 's/e/E/' words.txt; head -2 words.txt; sed -i.bak '1d' numbers.txt; wc -l numbers.txt numbers.txt.bak; chmod 640 table.csv; sed -i 1d table.csv; stat -c %a table.csv; }
+case_grep() { grep -c omega words.txt; grep -n 'alpha.*omega' words.txt | head -3; grep -rl text . | sort; grep -L text docs/*; grep x nothing; grep -r md docs | sort; grep -q zzz words.txt; echo $?; grep -c '' *.txt; grep binary binary.bin; }
+case_awk() { awk '{n += NF} END {print n}' words.txt; awk -F, 'NR > 1 {s[$2] += $3} END {for (k in s) printf "%s %.2f\n", k, s[k]}' table.csv | sort; awk '{print > ("len" length($1))}' words.txt; ls len*; awk 'BEGIN {while ((getline l < "docs/one.md") > 0) n++; print n}'; }
+case_mawk() { gawk 'BEGIN {print "x" > "out"; close("out"); getline y < "out"; print y; "wc -l < words.txt" | getline z; print z}'; gawk -i inplace '{print toupper($0)}' docs/one.md; cat docs/one.md; }
+case_diff() { cp words.txt w; sed -i 5d w; diff words.txt w; echo $?; diff -u words.txt w | tail -n +3 > p; cp words.txt v; patch -s v p; cmp v w && echo patched; diff -rq docs docs && echo same; cmp words.txt numbers.txt; cp -r docs d2; echo x >> d2/one.md; diff -r docs d2; }
+case_find() { find . | sort; find . -type f -size +10k; find . -name '*.md' -newer words.txt -o -name '*.csv'; find docs -empty; find . -maxdepth 1 -type l; find docs -name '*.md' -exec wc -l {} +; find . -perm -u+x -type f; }
+case_find_change() { find . -name '*.md' -delete; find docs; find . -type f -name '*.txt' -print0 | xargs -0 wc -l; find . -type d -exec chmod 700 {} \; -printf '%P %m\n' | sort; find nothing; find docs -depth -exec rmdir {} \; 2>&1 | sort; }
+case_xargs() { ls *.txt | xargs -d '\n' -n 1 head -1; seq 20 | xargs -P 2 -I{} sh -c 'echo {} > n{}'; cat n* | sort -n | md5sum; echo words.txt numbers.txt | xargs cat | md5sum; }

@@ -1,0 +1,496 @@
+/*
+ * run.c: `slipstream run`: make a session, run a program in it, return when all it wrote is published.
+ *
+ * The session's directory and its listening socket are ours; the keeper inherits the socket, so that a keeper that
+ * dies is replaced without a program noticing more than a pause: connections queue until the next one accepts them.
+ */
+#include "tools/tools.h"
+#include "client/session.h"
+#include "client/slipstream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <popt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STATUS_UNPUBLISHED 125
+#define KEEPER_RESTARTS    100 /* in one session; more means that it cannot live */
+
+struct session {
+	char dir[PATH_MAX];
+	int listen_fd;
+	int hold_fd;    /* keeps the embedded server, or -1; the keeper keeps it too */
+	int alive[2];   /* we hold [1]; the keeper sees the end of [0] when we are gone */
+	pid_t keeper;
+	unsigned restarts;
+};
+
+/* ---- the session's directory ------------------------------------------------------------------------------------- */
+
+static int private_directory(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	if (lstat(path, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return -EPERM; /* somebody else made it */
+	return 0;
+}
+
+/* tmpfs where there is one: slots and directories are made and removed all the time. */
+static int session_directory(char out[PATH_MAX])
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char base[PATH_MAX];
+
+	for (int i = 0; i < 3; i++) {
+		int n = -1;
+
+		if (i == 0 && runtime && *runtime == '/')
+			n = snprintf(base, sizeof base, "%s/slipstream", runtime);
+		else if (i > 0)
+			n = snprintf(base, sizeof base, "%s/slipstream-%u", i == 1 ? "/dev/shm" : "/tmp", (unsigned)geteuid());
+		if (n < 0 || n >= PATH_MAX - 16 || private_directory(base))
+			continue;
+		snprintf(out, PATH_MAX, "%.*s/XXXXXX", PATH_MAX - 16, base);
+		if (mkdtemp(out))
+			return 0;
+	}
+	return -EACCES;
+}
+
+static int session_address(const char *dir, int dirfd, struct sockaddr_un *address)
+{
+	int n;
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	n = snprintf(address->sun_path, sizeof address->sun_path, "%s/s", dir);
+	if (n >= (int)sizeof address->sun_path) /* too long for a socket's name: the same file by another one */
+		snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/s", dirfd);
+	return 0;
+}
+
+static int session_listen(struct session *s)
+{
+	struct sockaddr_un address;
+	int rc = 0, dirfd = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return -errno;
+	session_address(s->dir, dirfd, &address);
+	s->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->listen_fd < 0 || bind(s->listen_fd, (struct sockaddr *)&address, sizeof address) || listen(s->listen_fd, 1024))
+		rc = -errno;
+	close(dirfd);
+	return rc;
+}
+
+/* ---- the keeper ------------------------------------------------------------------------------------------------------ */
+
+static void exec_keeper(const struct session *s, int ready)
+{
+	char program[PATH_MAX], listen_fd[16], ready_fd[16], parent_fd[16];
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	unsetenv("LD_PRELOAD");
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || install_program(program))
+		_exit(127);
+	if (s->hold_fd >= 0)
+		fcntl(s->hold_fd, F_SETFD, 0);
+	fcntl(s->listen_fd, F_SETFD, 0);
+	fcntl(ready, F_SETFD, 0);
+	fcntl(s->alive[0], F_SETFD, 0);
+	snprintf(listen_fd, sizeof listen_fd, "%d", s->listen_fd);
+	snprintf(ready_fd, sizeof ready_fd, "%d", ready);
+	snprintf(parent_fd, sizeof parent_fd, "%d", s->alive[0]);
+	execl(program, "slipstream", "keeper", "--session", s->dir, "--listen-fd", listen_fd, "--ready-fd", ready_fd,
+	      "--parent-fd", parent_fd, (char *)NULL);
+	_exit(127);
+}
+
+/* Start the keeper. With wait, return when it serves. */
+static int keeper_start(struct session *s, bool wait)
+{
+	int ready[2];
+	char byte;
+	ssize_t n;
+
+	if (pipe2(ready, O_CLOEXEC))
+		return -errno;
+	s->keeper = fork();
+	if (s->keeper == 0)
+		exec_keeper(s, ready[1]);
+	close(ready[1]);
+	if (s->keeper < 0 || !wait) {
+		close(ready[0]);
+		return s->keeper < 0 ? -EAGAIN : 0;
+	}
+	while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)
+		;
+	close(ready[0]);
+	return n == 1 ? 0 : -EHOSTUNREACH;
+}
+
+/* ---- asking the keeper ------------------------------------------------------------------------------------------------- */
+
+static int keeper_connect(const struct session *s)
+{
+	struct sockaddr_un address;
+	int dirfd = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
+
+	session_address(s->dir, dirfd, &address);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address)) {
+		close(fd);
+		fd = -1;
+	}
+	if (dirfd >= 0)
+		close(dirfd);
+	return fd;
+}
+
+/* One request without a payload. Returns the reply's rc, or -EPIPE when the keeper went away. text: the payload, NUL-terminated. */
+static int64_t keeper_ask(const struct session *s, enum session_op op, char *text, size_t size)
+{
+	struct session_request request = {.op = op, .record = -1};
+	struct {
+		struct session_reply reply;
+		char payload[SESSION_PAYLOAD_MAX];
+	} *answer = malloc(sizeof *answer);
+	int fd = keeper_connect(s);
+	int64_t rc = -EPIPE;
+	ssize_t n = -1;
+
+	if (answer && fd >= 0 && send(fd, &request, sizeof request, MSG_NOSIGNAL) == sizeof request)
+		while ((n = recv(fd, answer, sizeof *answer, 0)) < 0 && errno == EINTR)
+			;
+	if (n >= (ssize_t)sizeof answer->reply && answer->reply.bytes <= n - sizeof answer->reply) {
+		rc = answer->reply.rc;
+		snprintf(text, size, "%.*s", (int)answer->reply.bytes, answer->payload);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(answer);
+	return rc;
+}
+
+/* ---- the program --------------------------------------------------------------------------------------------------------- */
+
+static int set_environment(const struct session *s, const char *mounts)
+{
+	char shim[PATH_MAX];
+	const char *others = getenv("LD_PRELOAD");
+	char *preload = NULL;
+	int rc = install_shim(shim);
+
+	if (rc)
+		return complain(rc, "libslipstream.so is neither beside this program nor in ../lib/slipstream");
+	if (asprintf(&preload, "%s%s%s", shim, others && *others ? ":" : "", others ? others : "") < 0)
+		return -ENOMEM;
+	rc = setenv("LD_PRELOAD", preload, 1) || setenv("SLIPSTREAM_SESSION", s->dir, 1) ||
+	     setenv("SLIPSTREAM_MOUNTS", mounts, 1);
+	free(preload);
+	return rc ? -ENOMEM : 0;
+}
+
+/* Is this command's name below a mount? Then only a program that has the shim can find it. */
+static bool below_a_mount(const char *command, const char *mounts)
+{
+	for (const char *m = mounts; *m;) {
+		size_t n = strcspn(m, "=");
+
+		if (!strncmp(command, m, n) && (command[n] == '/' || command[n] == '\0'))
+			return true;
+		m += strcspn(m, ";");
+		m += *m == ';';
+	}
+	return false;
+}
+
+static void exec_command(const struct session *s, const char *mounts, char **command)
+{
+	static char *shell[] = {NULL, NULL};
+	int error;
+
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
+	if (set_environment(s, mounts))
+		_exit(126);
+	if (!*command) {
+		shell[0] = getenv("SHELL");
+		if (!shell[0] || access(shell[0], X_OK))
+			shell[0] = "/bin/sh";
+		command = shell;
+	}
+	if (below_a_mount(*command, mounts)) {
+		size_t n = 0;
+		char **argv;
+
+		while (command[n])
+			n++;
+		argv = calloc(n + 5, sizeof *argv);
+		if (!argv)
+			_exit(126);
+		memcpy(argv, (char *[]){"sh", "-c", "exec \"$@\"", "sh"}, 4 * sizeof *argv);
+		memcpy(argv + 4, command, n * sizeof *argv);
+		execv("/bin/sh", argv);
+	} else {
+		execvp(*command, command);
+	}
+	error = errno;
+	complain(0, "%s: %s", *command, strerror(error));
+	_exit(error == ENOENT ? 127 : 126);
+}
+
+static volatile sig_atomic_t program;
+
+static void forward(int signal)
+{
+	if (program > 0)
+		kill(program, signal);
+}
+
+/* Wait for the program; meanwhile replace a keeper that died. Returns the wait status. */
+static int supervise(struct session *s, pid_t pid)
+{
+	int status;
+
+	for (;;) {
+		pid_t died = waitpid(-1, &status, 0);
+
+		if (died == pid)
+			return status;
+		if (died < 0 && errno != EINTR)
+			return 127 << 8;
+		if (died == s->keeper && s->restarts++ < KEEPER_RESTARTS && keeper_start(s, false))
+			complain(0, "the session's keeper ended and could not be started again");
+	}
+}
+
+/* Wait until everything is published; tell what is not. Returns how many files are not. */
+static int settle(struct session *s)
+{
+	char *text = calloc(1, SESSION_PAYLOAD_MAX + 1);
+	int64_t failures = -EPIPE;
+	int status;
+
+	for (unsigned i = 0; text && i < 3; i++) {
+		failures = keeper_ask(s, SESSION_SETTLE, text, SESSION_PAYLOAD_MAX + 1);
+		if (failures != -EPIPE)
+			break;
+		if (waitpid(s->keeper, &status, WNOHANG) == s->keeper)
+			keeper_start(s, true);
+	}
+	for (char *line = text; line && *line;) {
+		size_t n = strcspn(line, "\n");
+
+		complain(0, "not published: %.*s", (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+	if (failures < 0)
+		complain(0, "the session's keeper does not answer: what was written may not be published");
+	free(text);
+	return failures < 0 ? 1 : (int)failures;
+}
+
+/* ---- the end -------------------------------------------------------------------------------------------------------------- */
+
+static void state_directory(char out[PATH_MAX])
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	out[0] = '\0';
+	if (state && *state == '/')
+		snprintf(out, PATH_MAX, "%s", state);
+	else if (home && *home == '/') {
+		snprintf(out, PATH_MAX, "%s/.local", home);
+		mkdir(out, 0700);
+		snprintf(out, PATH_MAX, "%s/.local/state", home);
+	}
+	if (*out) {
+		size_t n = strlen(out);
+
+		mkdir(out, 0700);
+		snprintf(out + n, PATH_MAX - n, "/slipstream");
+		mkdir(out, 0700);
+	}
+}
+
+/* The session's log outlives the session if there is anything in it. */
+static void keep_log(const struct session *s)
+{
+	char from[PATH_MAX + 8], state[PATH_MAX], to[PATH_MAX + 64], buf[4096];
+	struct stat st;
+	int in, out;
+	ssize_t n;
+
+	snprintf(from, sizeof from, "%s/log", s->dir);
+	if (stat(from, &st) || !st.st_size)
+		return;
+	state_directory(state);
+	snprintf(to, sizeof to, "%s/session-%ld.log", *state ? state : "/tmp", (long)getpid());
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	while (in >= 0 && out >= 0 && (n = read(in, buf, sizeof buf)) > 0)
+		if (write(out, buf, n) != n)
+			break;
+	if (in >= 0)
+		close(in);
+	if (out >= 0) {
+		close(out);
+		complain(0, "the session's log: %s", to);
+	}
+}
+
+/*
+ * Let the keeper go. It leaves at once if nobody else uses the session; otherwise it stays for the programs that are
+ * still there, and removes the directory itself when the last is gone.
+ */
+static void session_end(struct session *s)
+{
+	close(s->alive[1]);
+	close(s->listen_fd);
+	for (int waited_ms = 0; waited_ms < 200; waited_ms += 5) {
+		if (waitpid(s->keeper, NULL, WNOHANG) != 0)
+			return;
+		usleep(5000);
+	}
+}
+
+/* Join the session we are in if it is the one that is wanted. */
+static bool joins(const char *root, const char *mounts)
+{
+	const char *dir = getenv("SLIPSTREAM_SESSION"), *have = getenv("SLIPSTREAM_MOUNTS");
+	char path[PATH_MAX + 8];
+
+	if (!dir || !have || root || (mounts && strcmp(mounts, have)))
+		return false;
+	snprintf(path, sizeof path, "%s/s", dir);
+	return access(path, F_OK) == 0;
+}
+
+/* Names need a user: a login's USER is not everywhere. */
+static void set_user(void)
+{
+	struct passwd *pw;
+
+	if (getenv("USER") || getenv("GOOSEFS_AUTH_USERNAME"))
+		return;
+	pw = getpwuid(geteuid());
+	if (pw)
+		setenv("USER", pw->pw_name, 0);
+}
+
+static int run_session(const char *root, const char *mounts, char **command)
+{
+	struct session s = {.listen_fd = -1, .hold_fd = -1, .alive = {-1, -1}};
+	struct cluster cluster;
+	int status, failures, rc;
+	pid_t pid;
+
+	set_user();
+	rc = cluster_open(root, mounts, &cluster);
+	if (rc)
+		return STATUS_UNPUBLISHED;
+	rc = session_directory(s.dir);
+	if (!rc)
+		rc = session_listen(&s);
+	if (!rc && pipe2(s.alive, O_CLOEXEC))
+		rc = -errno;
+	if (!rc) {
+		s.hold_fd = cluster.hold_fd;
+		setenv("SLIPSTREAM_MOUNTS", cluster.mounts, 1);
+		rc = keeper_start(&s, true);
+	}
+	if (rc) {
+		complain(0, "no session: %s", strerror(-rc));
+		if (*s.dir)
+			keep_log(&s);
+		cluster_close(&cluster);
+		return STATUS_UNPUBLISHED;
+	}
+	pid = fork();
+	if (pid == 0)
+		exec_command(&s, cluster.mounts, command);
+	program = pid;
+	signal(SIGINT, SIG_IGN); /* the program's, as under a shell */
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGTERM, forward);
+	signal(SIGHUP, forward);
+	status = pid < 0 ? 126 << 8 : supervise(&s, pid);
+	program = 0;
+	failures = settle(&s);
+	keep_log(&s);
+	session_end(&s);
+	cluster_close(&cluster);
+	if (WIFSIGNALED(status)) {
+		signal(WTERMSIG(status), SIG_DFL);
+		prctl(PR_SET_DUMPABLE, 0); /* the program has dumped its own core */
+		raise(WTERMSIG(status));
+		return 128 + WTERMSIG(status);
+	}
+	status = WEXITSTATUS(status);
+	return failures && status == 0 ? STATUS_UNPUBLISHED : status;
+}
+
+static int add_mount(char **all, const char *one)
+{
+	char *more;
+
+	if (asprintf(&more, "%s%s%s", *all ? *all : "", *all ? ";" : "", one) < 0)
+		return -ENOMEM;
+	free(*all);
+	*all = more;
+	return 0;
+}
+
+int run_main(int argc, char **argv)
+{
+	char *root = NULL, *mount = NULL, *mounts = NULL;
+	struct poptOption options[] = {
+		{"root", 0, POPT_ARG_STRING, &root, 0, "data of the embedded server (default: $XDG_DATA_HOME/slipstream)", "DIR"},
+		{"mount", 'm', POPT_ARG_STRING, &mount, 'm', "a mount; may be given several times", "PREFIX=URL"},
+		POPT_AUTOHELP POPT_TABLEEND,
+	};
+	poptContext popt = poptGetContext("slipstream run", argc, (const char **)argv, options, POPT_CONTEXT_POSIXMEHARDER);
+	const char **rest;
+	int rc;
+
+	poptSetOtherOptionHelp(popt, "[OPTION]... [--] [CMD [ARG]...]");
+	while ((rc = poptGetNextOpt(popt)) > 0)
+		if (rc == 'm' && add_mount(&mounts, mount))
+			return complain(STATUS_UNPUBLISHED, "out of memory");
+	if (rc < -1)
+		return complain(STATUS_UNPUBLISHED, "run: %s: %s", poptBadOption(popt, 0), poptStrerror(rc));
+	rest = poptGetArgs(popt);
+	if (root && mounts)
+		return complain(STATUS_UNPUBLISHED, "run: --root is for the embedded server, --mount for a cluster; give one");
+	if (joins(root, mounts)) {
+		struct session s = {.listen_fd = -1, .hold_fd = -1};
+
+		snprintf(s.dir, sizeof s.dir, "%s", getenv("SLIPSTREAM_SESSION"));
+		/* The preload is in the environment already. */
+		unsetenv("LD_PRELOAD");
+		exec_command(&s, getenv("SLIPSTREAM_MOUNTS"), rest ? (char **)rest : (char *[]){NULL});
+	}
+	rc = run_session(root, mounts, rest ? (char **)rest : (char *[]){NULL});
+	free(mounts);
+	poptFreeContext(popt);
+	return rc;
+}

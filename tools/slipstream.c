@@ -1,0 +1,66 @@
+/*
+ * slipstream.c: the command. Each subcommand is a function of its own; this file only finds it.
+ */
+#include "tools/tools.h"
+#include "client/slipstream.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{"run", run_main, "run a program (or a shell) that sees the mounts: slipstream run [--] CMD..."},
+	{"fs", fs_main, "direct commands, no preload involved: slipstream fs ls|stat|cat|get|put|mkdir|mv|rm"},
+	{"server", server_main, "embedded single-machine server, GooseFS protocol: slipstream server --root DIR"},
+	{"keeper", slip_keeper_main, NULL}, /* `run` starts it */
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+int complain(int status, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	fflush(stdout);
+	fputs("slipstream: ", stderr);
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return status;
+}
+
+static void usage(FILE *to)
+{
+	fputs("Usage: slipstream COMMAND [OPTION]... [ARG]...\n"
+	      "Run unmodified programs on files of a distributed cache.\n\nCommands:\n",
+	      to);
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].help)
+			fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fputs("\n`slipstream COMMAND --help` explains a command. Options: --help, --version.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return 2;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("slipstream %s\n", slip_version());
+		return 0;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].main(argc - 1, argv + 1);
+	return complain(2, "unknown command '%s'; see slipstream --help", argv[1]);
+}

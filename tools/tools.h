@@ -1,0 +1,45 @@
+/*
+ * tools.h: what the subcommands of `slipstream` share.
+ */
+#ifndef SLIPSTREAM_TOOLS_H
+#define SLIPSTREAM_TOOLS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Subcommands: argv[0] is the subcommand's name. They return an exit status. */
+int run_main(int argc, char **argv);
+int fs_main(int argc, char **argv);
+int server_main(int argc, char **argv); /* tools/server */
+
+/* "slipstream: " and the text, on standard error; returns status. */
+int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- install.c: where our own files are ---------------------------------------------------------------------- */
+
+/* Absolute path of this program; 0 or -errno. */
+int install_program(char out[PATH_MAX]);
+/* Absolute path of the preload library: beside the program, or in ../lib/slipstream. 0 or -ENOENT. */
+int install_shim(char out[PATH_MAX]);
+
+/* ---- cluster.c: what we talk to ---------------------------------------------------------------------------------- */
+
+/*
+ * The mounts in force, and the embedded server behind them when no cluster is configured.
+ *
+ * A server on one root is shared by all who hold ROOT/hold, a FIFO, open for writing; it stops when nobody does.
+ * Whoever takes hold or starts a server, and a server about to stop, has ROOT/run.lock: so nobody holds a server that is leaving.
+ */
+struct cluster {
+	char *mounts;  /* "/goosefs=goosefs://127.0.0.1:9200/" */
+	int hold_fd;   /* -1, or what keeps the embedded server alive; not close-on-exec is the caller's choice */
+};
+
+/*
+ * root: --root, or NULL. mounts: --mount options joined by ';', or NULL. 0, or -errno after complaining.
+ */
+int cluster_open(const char *root, const char *mounts, struct cluster *);
+void cluster_close(struct cluster *);
+
+#endif
