@@ -1,0 +1,50 @@
+#!/bin/bash
+# slipstream run: status, signals, streams, environment; two runs on one root; sessions after each other.
+set -u
+slipstream=$BUILD/slipstream
+failed=0
+is() { # what, got, wanted
+	[ "$2" = "$3" ] && return
+	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
+	failed=1
+}
+
+$slipstream run -- sh -c 'exit 7'; is "status" $? 7
+$slipstream run -- true; is "status 0" $? 0
+$slipstream run -- nothing-of-that-name 2>/dev/null; is "no such command" $? 127
+$slipstream run -- /etc/passwd 2>/dev/null; is "not executable" $? 126
+$slipstream run -- sh -c 'kill -TERM $$'; is "killed by a signal" $? 143
+is "arguments" "$($slipstream run -- printf '%s|' a 'b c' -x)" "a|b c|-x|"
+is "standard input" "$(echo hello | $slipstream run -- cat)" hello
+is "standard error" "$($slipstream run -- sh -c 'echo err >&2' 2>&1 >/dev/null)" err
+is "environment" "$(FOO=bar $slipstream run -- sh -c 'echo $FOO')" bar
+is "directory" "$(cd /usr && $slipstream run -- pwd)" /usr
+is "a file" "$($slipstream run -- sh -c 'echo text > /goosefs/f; cat /goosefs/f')" text
+is "a later session" "$($slipstream run -- cat /goosefs/f)" text
+is "nested" "$($slipstream run -- "$slipstream" run -- cat /goosefs/f)" text
+is "nested: one session" "$($slipstream run -- sh -c "echo pending > /goosefs/n; exec 3>>/goosefs/n; $slipstream run -- cat /goosefs/n")" pending
+$slipstream run -- sh -c 'cp /bin/echo /goosefs/prog; chmod 755 /goosefs/prog'
+is "a program on the mount" "$($slipstream run -- /goosefs/prog here)" here
+is "a relative root" "$(cd "$HOME" && $slipstream run --root r -- sh -c 'echo x > /goosefs/x; ls /goosefs' && ls -d r)" "$(printf 'x\nr')"
+
+# Two at once on one root share a server, and each sees what the other has published.
+mkfifo "$HOME/go"
+$slipstream run --root "$HOME/shared" -- sh -c "echo first > /goosefs/a; echo ready > '$HOME/go'; read x < '$HOME/go'; cat /goosefs/b" >"$HOME/out" &
+read -r _ <"$HOME/go"
+is "the other's file" "$($slipstream run --root "$HOME/shared" -- sh -c 'cat /goosefs/a; echo second > /goosefs/b')" first
+echo go >"$HOME/go"
+wait $!; is "status of the first" $? 0
+is "a file made meanwhile" "$(cat "$HOME/out")" second
+
+# Bad usage.
+$slipstream run --no-such-option 2>"$HOME/err"; is "bad option" $? 125
+grep -q no-such-option "$HOME/err" || { echo "bad option is not named"; failed=1; }
+$slipstream run --mount nonsense -- true 2>"$HOME/err"; is "bad mount" $? 125
+grep -q nonsense "$HOME/err" || { echo "bad mount is not named"; cat "$HOME/err"; failed=1; }
+$slipstream nonsense 2>/dev/null; is "bad command" $? 2
+$slipstream --version | grep -q '^slipstream [0-9]' || { echo "no version"; failed=1; }
+$slipstream --help | grep -q run || { echo "no help"; failed=1; }
+touch "$HOME/file"
+$slipstream run --root "$HOME/file/x" -- true 2>"$HOME/err"; is "unusable root" $? 125
+[ -s "$HOME/err" ] || { echo "unusable root: no reason"; failed=1; }
+exit $failed

@@ -1,0 +1,200 @@
+/* test_names.c: rename, links, attributes, temporary names. */
+#include "check.h"
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <sys/xattr.h>
+#include <utime.h>
+
+TEST(rename, replaces_a_file)
+{
+	struct stat a, b;
+
+	make_file("f", "new");
+	make_file("g", "old");
+	CHECK_INT(stat(scratch("f"), &a), 0);
+	CHECK_INT(rename(scratch("f"), scratch("g")), 0);
+	CHECK_INT(stat(scratch("g"), &b), 0);
+	CHECK_INT(a.st_ino, b.st_ino);
+	CHECK_STR(content(scratch("g")), "new");
+	CHECK_ERRNO(rename(scratch("f"), scratch("g")), ENOENT);
+	CHECK_INT(rename(scratch("g"), scratch("g")), 0);
+	CHECK_STR(content(scratch("g")), "new");
+}
+
+TEST(rename, directories)
+{
+	mkdir(scratch("d"), 0755);
+	make_file("d/f", "below");
+	CHECK_INT(rename(scratch("d"), scratch("e")), 0);
+	CHECK_STR(content(scratch("e/f")), "below");
+	mkdir(scratch("empty"), 0755);
+	CHECK_INT(rename(scratch("e"), scratch("empty")), 0);
+	CHECK_STR(content(scratch("empty/f")), "below");
+	mkdir(scratch("d"), 0755);
+	CHECK_ERRNO(rename(scratch("d"), scratch("empty")), ENOTEMPTY);
+	make_file("g", "");
+	CHECK_ERRNO(rename(scratch("g"), scratch("d")), EISDIR);
+	CHECK_ERRNO(rename(scratch("d"), scratch("g")), ENOTDIR);
+	CHECK_ERRNO(rename(scratch("empty"), scratch("empty/x")), EINVAL);
+	CHECK_ERRNO(rename(scratch("g"), scratch("nothing/g")), ENOENT);
+}
+
+TEST(rename, no_replace)
+{
+	make_file("f", "f");
+	make_file("g", "g");
+	CHECK_ERRNO(renameat2(AT_FDCWD, scratch("f"), AT_FDCWD, scratch("g"), RENAME_NOREPLACE), EEXIST);
+	CHECK_INT(renameat2(AT_FDCWD, scratch("f"), AT_FDCWD, scratch("h"), RENAME_NOREPLACE), 0);
+	CHECK_STR(content(scratch("h")), "f");
+}
+
+TEST(link, symbolic)
+{
+	struct stat st;
+	char target[64] = "";
+
+	make_file("f", "through");
+	CHECK_INT(symlink("f", scratch("l")), 0);
+	CHECK_ERRNO(symlink("f", scratch("l")), EEXIST);
+	CHECK_INT(readlink(scratch("l"), target, sizeof target), 1);
+	CHECK_STR(target, "f");
+	CHECK_INT(lstat(scratch("l"), &st), 0);
+	CHECK_TRUE(S_ISLNK(st.st_mode));
+	CHECK_INT(st.st_size, 1);
+	CHECK_INT(stat(scratch("l"), &st), 0);
+	CHECK_TRUE(S_ISREG(st.st_mode));
+	CHECK_STR(content(scratch("l")), "through");
+	CHECK_ERRNO(readlink(scratch("f"), target, sizeof target), EINVAL);
+	CHECK_INT(unlink(scratch("l")), 0);
+	CHECK_STR(content(scratch("f")), "through");
+	CHECK_INT(symlink("/etc/passwd", scratch("out")), 0);
+	CHECK_TRUE(strstr(content(scratch("out")), "root:") != NULL);
+	mkdir(scratch("d"), 0755);
+	make_file("d/g", "deep");
+	CHECK_INT(symlink("d", scratch("ld")), 0);
+	CHECK_STR(content(scratch("ld/g")), "deep");
+	CHECK_INT(symlink(scratch("f"), scratch("absolute")), 0);
+	CHECK_STR(content(scratch("absolute")), "through");
+}
+
+TEST(attr, stat_of_a_file)
+{
+	struct stat st, f;
+	struct statx x;
+	int fd = CHECK(open(make_file("f", "12345"), O_RDONLY));
+
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(fstat(fd, &f), 0);
+	CHECK_INT(st.st_ino, f.st_ino);
+	CHECK_INT(st.st_dev, f.st_dev);
+	CHECK_INT(st.st_mode, f.st_mode);
+	CHECK_INT(f.st_mode, S_IFREG | 0644);
+	CHECK_INT(st.st_size, 5);
+	CHECK_INT(f.st_size, 5);
+	CHECK_INT(f.st_uid, geteuid());
+	CHECK_TRUE(st.st_blksize > 0);
+	CHECK_INT(st.st_mtime, f.st_mtime);
+	CHECK_INT(fstatat(fd, "", &f, AT_EMPTY_PATH), 0);
+	CHECK_INT(st.st_ino, f.st_ino);
+	CHECK_INT(statx(AT_FDCWD, scratch("f"), 0, STATX_BASIC_STATS, &x), 0);
+	CHECK_INT(x.stx_ino, st.st_ino);
+	CHECK_INT(x.stx_size, 5);
+	CHECK_INT(makedev(x.stx_dev_major, x.stx_dev_minor), st.st_dev);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(stat(scratch(""), &st), 0);
+	CHECK_TRUE(S_ISDIR(st.st_mode));
+	CHECK_ERRNO(stat(scratch("f/x"), &st), ENOTDIR);
+	CHECK_ERRNO(stat(scratch("f/"), &st), ENOTDIR);
+}
+
+TEST(attr, identity_outlives_writing)
+{
+	struct stat a, b, c;
+	int fd = CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0644));
+
+	CHECK_INT(fstat(fd, &a), 0);
+	CHECK_INT(write(fd, "x", 1), 1);
+	CHECK_INT(stat(scratch("f"), &b), 0);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(stat(scratch("f"), &c), 0);
+	CHECK_INT(a.st_ino, b.st_ino);
+	CHECK_INT(b.st_ino, c.st_ino);
+	CHECK_INT(a.st_dev, c.st_dev);
+}
+
+TEST(attr, modes)
+{
+	struct stat st;
+	int fd = CHECK(open(make_file("f", ""), O_RDWR));
+
+	CHECK_INT(chmod(scratch("f"), 0600), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0600);
+	CHECK_INT(fchmod(fd, 0754), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0754);
+	CHECK_INT(fchmodat(AT_FDCWD, scratch("f"), 0640, 0), 0);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0640);
+	CHECK_ERRNO(chmod(scratch("nothing"), 0600), ENOENT);
+	CHECK_INT(chown(scratch("f"), geteuid(), getegid()), 0);
+	CHECK_INT(access(scratch("f"), R_OK), 0);
+	CHECK_ERRNO(access(scratch("f"), X_OK), EACCES);
+}
+
+TEST(attr, times)
+{
+	struct timespec ts[2] = {{1000000000, 0}, {1100000000, 500000000}};
+	struct timeval tv[2] = {{1200000000, 0}, {1300000000, 0}};
+	struct utimbuf ut = {1400000000, 1500000000};
+	struct stat st;
+	int fd = CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0644));
+
+	CHECK_INT(write(fd, "x", 1), 1);
+	CHECK_INT(futimens(fd, ts), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_mtime, 1100000000);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mtime, 1100000000);
+	CHECK_INT(st.st_atime, 1000000000);
+	CHECK_INT(utimes(scratch("f"), tv), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mtime, 1300000000);
+	CHECK_INT(utime(scratch("f"), &ut), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mtime, 1500000000);
+	ts[0].tv_nsec = UTIME_OMIT;
+	ts[1].tv_nsec = UTIME_NOW;
+	CHECK_INT(utimensat(AT_FDCWD, scratch("f"), ts, 0), 0);
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_TRUE(st.st_mtime > 1600000000);
+	CHECK_INT(st.st_atime, 1400000000);
+}
+
+TEST(attr, file_system)
+{
+	struct statvfs v;
+
+	CHECK_INT(statvfs(scratch(""), &v), 0);
+	CHECK_TRUE(v.f_bsize > 0 && v.f_blocks > 0);
+	CHECK_ERRNO(statvfs(scratch("nothing"), &v), ENOENT);
+}
+
+TEST(temporary, names)
+{
+	char *name = scratch("tXXXXXX"), *dir = scratch("dXXXXXX");
+	struct stat st;
+	int fd = CHECK(mkstemp(name));
+
+	CHECK_INT(write(fd, "tmp", 3), 3);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0600);
+	CHECK_INT(unlink(name), 0);
+	CHECK_INT(lseek(fd, 0, SEEK_END), 3);
+	CHECK_INT(close(fd), 0);
+	CHECK_TRUE(mkdtemp(dir) != NULL);
+	CHECK_INT(rmdir(dir), 0);
+}

@@ -1,0 +1,183 @@
+/* test_open.c: open(2) flags, what they promise and how they fail. */
+#include "check.h"
+
+TEST(open, creates_with_mode_and_umask)
+{
+	struct stat st;
+
+	CHECK_INT(close(CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0666))), 0);
+	CHECK(stat(scratch("f"), &st));
+	CHECK_INT(st.st_mode & 07777, 0644);
+	umask(077);
+	CHECK_INT(close(CHECK(creat(scratch("g"), 0666))), 0);
+	umask(022);
+	CHECK(stat(scratch("g"), &st));
+	CHECK_INT(st.st_mode & 07777, 0600);
+	CHECK_TRUE(S_ISREG(st.st_mode));
+	CHECK_INT(st.st_size, 0);
+	CHECK_INT(st.st_nlink, 1);
+}
+
+TEST(open, missing_file)
+{
+	CHECK_ERRNO(open(scratch("nothing"), O_RDONLY), ENOENT);
+	CHECK_ERRNO(open(scratch("nothing/x"), O_WRONLY | O_CREAT, 0644), ENOENT);
+	CHECK_ERRNO(open(scratch("nothing"), O_RDWR), ENOENT);
+	make_file("f", "x");
+	CHECK_ERRNO(open(scratch("f/x"), O_RDONLY), ENOTDIR);
+	CHECK_ERRNO(open(scratch("f/"), O_RDONLY), ENOTDIR);
+}
+
+TEST(open, exclusive)
+{
+	CHECK_INT(close(CHECK(open(scratch("f"), O_WRONLY | O_CREAT | O_EXCL, 0644))), 0);
+	CHECK_ERRNO(open(scratch("f"), O_WRONLY | O_CREAT | O_EXCL, 0644), EEXIST);
+	CHECK_INT(close(CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0644))), 0);
+}
+
+TEST(open, directories)
+{
+	int fd;
+
+	CHECK_ERRNO(open(scratch(""), O_WRONLY), EISDIR);
+	CHECK_ERRNO(open(scratch(""), O_RDWR), EISDIR);
+	CHECK_ERRNO(open(make_file("f", ""), O_RDONLY | O_DIRECTORY), ENOTDIR);
+	fd = CHECK(open(scratch(""), O_RDONLY | O_DIRECTORY));
+	CHECK_ERRNO(read(fd, &fd, 1), EISDIR);
+	CHECK_INT(close(fd), 0);
+}
+
+TEST(open, truncates_only_when_told)
+{
+	int fd;
+
+	make_file("f", "0123456789");
+	fd = CHECK(open(scratch("f"), O_WRONLY));
+	CHECK_INT(write(fd, "ab", 2), 2);
+	CHECK_INT(close(fd), 0);
+	CHECK_STR(content(scratch("f")), "ab23456789");
+	CHECK_INT(close(CHECK(open(scratch("f"), O_WRONLY | O_TRUNC))), 0);
+	CHECK_STR(content(scratch("f")), "");
+}
+
+TEST(open, append)
+{
+	int fd = CHECK(open(make_file("f", "one"), O_WRONLY | O_APPEND));
+
+	CHECK_INT(write(fd, "two", 3), 3);
+	CHECK_INT(lseek(fd, 0, SEEK_SET), 0);
+	CHECK_INT(write(fd, "three", 5), 5);
+	CHECK_INT(lseek(fd, 0, SEEK_CUR), 11);
+	CHECK_INT(fcntl(fd, F_GETFL) & O_APPEND, O_APPEND);
+	CHECK_INT(close(fd), 0);
+	CHECK_STR(content(scratch("f")), "onetwothree");
+}
+
+TEST(open, access_mode_is_kept)
+{
+	char c;
+	int r = CHECK(open(make_file("f", "abc"), O_RDONLY)), w = CHECK(open(scratch("f"), O_WRONLY));
+
+	CHECK_ERRNO(write(r, "x", 1), EBADF);
+	CHECK_ERRNO(read(w, &c, 1), EBADF);
+	CHECK_INT(fcntl(r, F_GETFL) & O_ACCMODE, O_RDONLY);
+	CHECK_INT(fcntl(w, F_GETFL) & O_ACCMODE, O_WRONLY);
+	CHECK_INT(close(r), 0);
+	CHECK_INT(close(w), 0);
+	CHECK_ERRNO(read(r, &c, 1), EBADF);
+	CHECK_ERRNO(close(r), EBADF);
+}
+
+TEST(open, lowest_free_number)
+{
+	int a = CHECK(open("/dev/null", O_RDONLY)), b = CHECK(open(make_file("f", ""), O_RDONLY)), c;
+
+	CHECK_INT(close(a), 0);
+	c = CHECK(open(scratch("f"), O_WRONLY));
+	CHECK_INT(c, a);
+	CHECK_INT(close(c), 0);
+	CHECK_INT(close(b), 0);
+}
+
+TEST(open, close_on_exec)
+{
+	int a = CHECK(open(make_file("f", ""), O_RDONLY | O_CLOEXEC)), b = CHECK(open(scratch("f"), O_RDONLY));
+
+	CHECK_INT(fcntl(a, F_GETFD), FD_CLOEXEC);
+	CHECK_INT(fcntl(b, F_GETFD), 0);
+	CHECK_INT(fcntl(b, F_SETFD, FD_CLOEXEC), 0);
+	CHECK_INT(fcntl(b, F_GETFD), FD_CLOEXEC);
+	close(a);
+	close(b);
+}
+
+TEST(open, long_names)
+{
+	char name[300]; /* NAME_MAX is 255 */
+
+	memset(name, 'n', 256);
+	name[256] = '\0';
+	CHECK_ERRNO(open(scratch(name), O_WRONLY | O_CREAT, 0644), ENAMETOOLONG);
+	name[255] = '\0';
+	CHECK_INT(close(CHECK(open(scratch(name), O_WRONLY | O_CREAT, 0644))), 0);
+	CHECK_INT(unlink(scratch(name)), 0);
+	CHECK_ERRNO(open("", O_RDONLY), ENOENT);
+}
+
+TEST(open, relative_to_a_directory)
+{
+	int dir = CHECK(open(scratch(""), O_RDONLY | O_DIRECTORY)), fd;
+
+	fd = CHECK(openat(dir, "f", O_WRONLY | O_CREAT, 0644));
+	CHECK_INT(write(fd, "at", 2), 2);
+	CHECK_INT(close(fd), 0);
+	CHECK_STR(content(scratch("f")), "at");
+	CHECK_INT(mkdirat(dir, "d", 0755), 0);
+	fd = CHECK(openat(dir, "d/../f", O_RDONLY));
+	CHECK_INT(close(fd), 0);
+	CHECK_ERRNO(openat(dir, "nothing", O_RDONLY), ENOENT);
+	CHECK_INT(unlinkat(dir, "d", AT_REMOVEDIR), 0);
+	CHECK_ERRNO(unlinkat(dir, "d", 0), ENOENT);
+	CHECK_INT(faccessat(dir, "f", R_OK, 0), 0);
+	CHECK_INT(renameat(dir, "f", dir, "g"), 0);
+	CHECK_STR(content(scratch("g")), "at");
+	CHECK_INT(close(dir), 0);
+	CHECK_ERRNO(openat(-5, "x", O_RDONLY), EBADF);
+	fd = CHECK(open(scratch("g"), O_RDONLY));
+	CHECK_ERRNO(openat(fd, "x", O_RDONLY), ENOTDIR);
+	close(fd);
+}
+
+TEST(open, no_follow)
+{
+	make_file("f", "x");
+	CHECK_INT(symlink("f", scratch("l")), 0);
+	CHECK_ERRNO(open(scratch("l"), O_RDONLY | O_NOFOLLOW), ELOOP);
+	CHECK_INT(close(CHECK(open(scratch("l"), O_RDONLY))), 0);
+	CHECK_INT(symlink("loop", scratch("loop")), 0);
+	CHECK_ERRNO(open(scratch("loop"), O_RDONLY), ELOOP);
+	CHECK_INT(symlink("made", scratch("dangling")), 0);
+	CHECK_ERRNO(open(scratch("dangling"), O_RDONLY), ENOENT);
+	CHECK_ERRNO(open(scratch("dangling"), O_WRONLY | O_CREAT | O_EXCL, 0644), EEXIST);
+	CHECK_INT(close(CHECK(open(scratch("dangling"), O_WRONLY | O_CREAT, 0644))), 0);
+	CHECK_STR(content(scratch("made")), "");
+}
+
+TEST(open, by_descriptor_name)
+{
+	char name[64], c;
+	int fd = CHECK(open(make_file("f", "abc"), O_RDONLY)), again;
+
+	CHECK_INT(read(fd, &c, 1), 1);
+	snprintf(name, sizeof name, "/dev/fd/%d", fd);
+	again = CHECK(open(name, O_RDONLY));
+	CHECK_INT(read(again, &c, 1), 1);
+	CHECK_INT(c, 'a'); /* a fresh description */
+	close(again);
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	again = CHECK(open(name, O_RDONLY));
+	CHECK_INT(read(again, &c, 1), 1);
+	CHECK_INT(c, 'a');
+	close(again);
+	close(fd);
+}
