@@ -1,0 +1,261 @@
+/*
+ * names.c: the namespace, one call to the master for each.
+ */
+#include "client/goosefs/names.h"
+#include "client/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int call_empty(struct backend *b, enum rpc_id id, const void *request)
+{
+	struct gfs_empty reply;
+	int rc = master_call(b->master, id, request, &reply);
+
+	if (!rc)
+		rpc_release(&reply);
+	return rc;
+}
+
+static struct gfs_get_status status_request(const struct backend *b, const char *path)
+{
+	return (struct gfs_get_status){
+		.path = path,
+		.load_type = (int)config_u64(b->config, CONFIG_LOAD_TYPE),
+		.has_load_type = true,
+		.common = master_common(b->master),
+	};
+}
+
+int goosefs_fetch(struct backend *b, const char *path, struct gfs_file_reply *reply)
+{
+	struct gfs_get_status request = status_request(b, path);
+
+	return master_call(b->master, RPC_GET_STATUS, &request, reply);
+}
+
+int goosefs_stat(struct backend *b, const char *path, struct slip_stat *st)
+{
+	struct gfs_file_reply reply;
+	int rc = goosefs_fetch(b, path, &reply);
+
+	if (rc)
+		return rc;
+	file_stat(&reply.info, st);
+	rpc_release(&reply);
+	return 0;
+}
+
+int goosefs_lookup(struct backend *b, const char *path, struct backend_file *out)
+{
+	struct gfs_file_reply reply;
+	int rc = goosefs_fetch(b, path, &reply);
+
+	if (rc)
+		return rc;
+	file_stat(&reply.info, &out->st);
+	rc = layout_new(&reply.info, &out->layout);
+	rpc_release(&reply);
+	return rc;
+}
+
+void goosefs_release(struct backend *b, struct backend_file *file)
+{
+	(void)b;
+	layout_put(file->layout);
+	file->layout = NULL;
+}
+
+/* ---- listings
+ * ---------------------------------------------------------------------------------------------------------- */
+
+struct entry {
+	char *name;
+	struct slip_stat st;
+};
+
+struct listing {
+	struct entry *entries;
+	size_t n, room;
+};
+
+/* A listing that breaks off is asked for again from the start, so nothing is told before all of it is here (6.3). */
+static void listing_clear(void *context)
+{
+	struct listing *l = context;
+
+	for (size_t i = 0; i < l->n; i++)
+		free(l->entries[i].name);
+	l->n = 0;
+}
+
+/* A directory may echo itself (15.28), and a file is listed as itself: neither has a name to show below it. */
+static bool is_a_name(const char *name)
+{
+	return *name && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/');
+}
+
+static int listing_add(struct listing *l, const struct gfs_file_info *info)
+{
+	struct entry *e;
+
+	if (l->n == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+		struct entry *more = reallocarray(l->entries, room, sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		l->entries = more;
+		l->room = room;
+	}
+	e = &l->entries[l->n];
+	e->name = strdup(info->name);
+	if (!e->name)
+		return -ENOMEM;
+	file_stat(info, &e->st);
+	l->n++;
+	return 0;
+}
+
+static int listing_batch(void *context, const void *message)
+{
+	const struct gfs_list_reply *reply = message;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < reply->ninfos; i++)
+		if (is_a_name(reply->infos[i].name))
+			rc = listing_add(context, &reply->infos[i]);
+	return rc;
+}
+
+/* Listing a file yields the file itself (8.2); only its type tells. */
+static int refuse_other_than_directory(struct backend *b, const char *path, const struct listing *l)
+{
+	const char *name = strrchr(path, '/') + 1;
+	struct slip_stat st;
+	int rc;
+
+	if (l->n != 1 || strcmp(l->entries[0].name, name) || l->entries[0].st.type == SLIP_DIRECTORY)
+		return 0;
+	rc = goosefs_stat(b, path, &st);
+	return rc ? rc : st.type == SLIP_DIRECTORY ? 0 : -ENOTDIR;
+}
+
+int goosefs_list(struct backend *b, const char *path, slip_list_fn *each, void *context)
+{
+	struct gfs_get_status request = status_request(b, path);
+	struct listing l = {0};
+	int rc = master_collect(b->master, RPC_LIST_STATUS, &request, listing_batch, listing_clear, &l);
+
+	if (!rc)
+		rc = refuse_other_than_directory(b, path, &l);
+	for (size_t i = 0; !rc && i < l.n; i++)
+		rc = each(context, l.entries[i].name, &l.entries[i].st);
+	listing_clear(&l);
+	free(l.entries);
+	return rc;
+}
+
+/* ---- changes
+ * ------------------------------------------------------------------------------------------------------------- */
+
+int goosefs_mkdir(struct backend *b, const char *path, uint32_t mode)
+{
+	struct gfs_create_directory request = {
+		.path = path,
+		.mode = (int)(mode & 0777),
+		.has_mode = true,
+		.common = master_mutation(b->master),
+	};
+
+	return call_empty(b, RPC_CREATE_DIRECTORY, &request);
+}
+
+int goosefs_remove(struct backend *b, const char *path, bool recursive)
+{
+	struct gfs_remove request = {
+		.path = path,
+		.recursive = recursive,
+		.unchecked = true,
+		.common = master_mutation(b->master),
+	};
+
+	return call_empty(b, RPC_REMOVE, &request);
+}
+
+int goosefs_rename(struct backend *b, const char *from, const char *to)
+{
+	struct gfs_rename request = {
+		.path = from,
+		.to = to,
+		.persist = config_bool(b->config, CONFIG_PERSIST_ON_RENAME),
+		.common = master_mutation(b->master),
+	};
+
+	return call_empty(b, RPC_RENAME, &request);
+}
+
+int goosefs_symlink(struct backend *b, const char *target, const char *path)
+{
+	struct gfs_create_symlink request = {
+		.link = path,
+		.target = target,
+		.mode = 0777,
+		.has_mode = true,
+		.common = master_mutation(b->master),
+	};
+
+	return call_empty(b, RPC_CREATE_SYMLINK, &request);
+}
+
+int goosefs_readlink(struct backend *b, const char *path, char *buf, size_t size)
+{
+	struct gfs_get_link_target request = {.link = path};
+	struct gfs_link_target reply;
+	size_t n;
+	int rc = master_call(b->master, RPC_GET_LINK_TARGET, &request, &reply);
+
+	if (rc)
+		return rc;
+	n = strlen(reply.target);
+	if (n < size)
+		memcpy(buf, reply.target, n + 1);
+	else
+		rc = -ENAMETOOLONG;
+	rpc_release(&reply);
+	return rc ? rc : (int)n;
+}
+
+int goosefs_set_attribute(struct backend *b, const char *path, const uint32_t *mode, const char *owner,
+			  const char *group)
+{
+	struct gfs_set_attribute request = {
+		.path = path,
+		.owner = owner,
+		.group = group,
+		.mode = mode ? (int)(*mode & 0777) : 0,
+		.has_mode = mode != NULL,
+		.common = master_mutation(b->master),
+	};
+
+	return call_empty(b, RPC_SET_ATTRIBUTE, &request);
+}
+
+int goosefs_capacity(struct backend *b, int64_t *total_bytes, int64_t *used_bytes)
+{
+	struct gfs_empty request = {0};
+	struct gfs_bytes total, used;
+	int rc = master_call(b->master, RPC_GET_CAPACITY, &request, &total);
+
+	if (rc)
+		return rc;
+	*total_bytes = total.bytes;
+	rpc_release(&total);
+	rc = master_call(b->master, RPC_GET_USED, &request, &used);
+	if (rc)
+		return rc;
+	*used_bytes = used.bytes;
+	rpc_release(&used);
+	return 0;
+}
