@@ -80,6 +80,9 @@ int options_parse(struct options *o, int argc, char **argv)
 		{"help", '?', POPT_ARG_NONE, &help, 0, "print this", NULL},
 		POPT_TABLEEND,
 	};
+
+	argv[0] = (char *)"slipstream server"; /* what --help calls us */
+
 	poptContext context = poptGetContext("slipstream server", argc, (const char **)argv, table, 0);
 	int rc = poptGetNextOpt(context);
 	const char *extra = poptPeekArg(context);
