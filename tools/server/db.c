@@ -63,10 +63,12 @@ static int db_fault(struct db *db, const char *doing)
 	return (code & 0xff) == SQLITE_FULL ? -ENOSPC : -EIO;
 }
 
-static int db_prepare_all(struct db *db)
+/* Those from first to last that are not prepared yet. */
+static int db_prepare(struct db *db, int first, int last)
 {
-	for (int i = 0; i < SQL_COUNT; i++)
-		if (sqlite3_prepare_v3(db->sqlite, sql_text[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL))
+	for (int i = first; i <= last; i++)
+		if (!db->stmt[i] &&
+		    sqlite3_prepare_v3(db->sqlite, sql_text[i], -1, SQLITE_PREPARE_PERSISTENT, &db->stmt[i], NULL))
 			return -EIO;
 	return 0;
 }
@@ -105,9 +107,12 @@ int db_open(const char *path, struct db **out, char *why, size_t why_bytes)
 		goto fail;
 	if (sqlite3_exec(db->sqlite, pragmas, NULL, NULL, NULL) || sqlite3_exec(db->sqlite, schema, NULL, NULL, NULL))
 		goto fail;
-	if (db_prepare_all(db))
+	/* The version first: statements over another schema would fail in worse words. */
+	if (db_prepare(db, SQL_SETTING_GET, SQL_SETTING_GET))
 		goto fail;
 	rc = db_check_version(db, why, why_bytes);
+	if (!rc)
+		rc = db_prepare(db, 0, SQL_COUNT - 1);
 	if (rc)
 		goto fail;
 	*out = db;
