@@ -1,0 +1,237 @@
+/* test_config.c: where a setting comes from, who wins, and how a mistake is told. */
+#include "client/config.h"
+#include "client/log.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/slipstream-config-XXXXXX";
+static char conf[64], properties[64];
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Nothing of this machine's settings reaches a test. */
+static int set_up(void **state)
+{
+	(void)state;
+	clearenv();
+	setenv("HOME", dir, 1);
+	setenv("USER", "tester", 1);
+	setenv("SLIPSTREAM_CONFIG", conf, 1);
+	setenv("GOOSEFS_CONFIG_FILE", properties, 1);
+	write_file(conf, "");
+	write_file(properties, "");
+	return 0;
+}
+
+static struct config *load(const char *const *overrides)
+{
+	struct config *config;
+
+	assert_int_equal(config_new(overrides, &config), 0);
+	return config;
+}
+
+static void expect_u64(const char *const *overrides, enum config_id id, uint64_t value)
+{
+	struct config *config = load(overrides);
+
+	assert_int_equal(config_u64(config, id), value);
+	config_free(config);
+}
+
+static void expect_text(enum config_id id, const char *value)
+{
+	struct config *config = load(NULL);
+
+	assert_string_equal(config_text(config, id), value);
+	config_free(config);
+}
+
+static void expect_refused(const char *const *overrides, const char *said)
+{
+	struct config *config;
+
+	assert_int_equal(config_new(overrides, &config), -EINVAL);
+	assert_non_null(strstr(error_noted(), said));
+}
+
+#define OVERRIDES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void defaults(void **state)
+{
+	struct config *config = load(NULL);
+
+	(void)state;
+	assert_string_equal(config_text(config, CONFIG_MASTER), "127.0.0.1:9200");
+	assert_int_equal(config_u64(config, CONFIG_AUTH), 1);
+	assert_string_equal(config_text(config, CONFIG_USER), "tester");
+	assert_int_equal(config_u64(config, CONFIG_BLOCK_SIZE), 64 << 20);
+	assert_int_equal(config_u64(config, CONFIG_CHUNK_SIZE), 1 << 20);
+	assert_int_equal(config_u64(config, CONFIG_RPC_TIMEOUT), 300000);
+	assert_true(config_i64(config, CONFIG_SYNC_INTERVAL) == -1);
+	assert_int_equal(config_u64(config, CONFIG_CHECKSUM), 2);
+	assert_int_equal(config_u64(config, CONFIG_LOAD_TYPE), 1);
+	assert_true(config_bool(config, CONFIG_SHORT_CIRCUIT));
+	assert_int_equal(config_u64(config, CONFIG_METADATA_TTL_MS), 1000);
+	assert_int_equal(config_u64(config, CONFIG_CLIENT), CLIENT_IN_SESSION);
+	assert_int_equal(config_source(config, CONFIG_MASTER), CONFIG_FROM_DEFAULT);
+	config_free(config);
+}
+
+/* Each source is added in turn, and each beats those before it. */
+static void the_stronger_source_wins(void **state)
+{
+	(void)state;
+	write_file(properties, "goosefs.user.block.size.bytes.default = 8MB\n");
+	expect_u64(NULL, CONFIG_BLOCK_SIZE, 8 << 20);
+	write_file(conf, "block_size = 9M\n");
+	expect_u64(NULL, CONFIG_BLOCK_SIZE, 9 << 20);
+	setenv("GOOSEFS_BLOCK_SIZE", "10485760", 1);
+	expect_u64(NULL, CONFIG_BLOCK_SIZE, 10 << 20);
+	setenv("SLIPSTREAM_BLOCK_SIZE", "11MiB", 1);
+	expect_u64(NULL, CONFIG_BLOCK_SIZE, 11 << 20);
+	expect_u64(OVERRIDES("block_size=12M"), CONFIG_BLOCK_SIZE, 12 << 20);
+	expect_u64(OVERRIDES("SLIPSTREAM_BLOCK_SIZE=12M"), CONFIG_BLOCK_SIZE, 12 << 20);
+}
+
+static void files_have_comments_and_blanks(void **state)
+{
+	(void)state;
+	write_file(conf,
+		   "# a comment\n\n   \n  SLIPSTREAM_MOUNTS =  /a=goosefs://h:1/ ; /b=goosefs:///x  \nRpc_Timeout=2s");
+	expect_text(CONFIG_MOUNTS, "/a=goosefs://h:1/ ; /b=goosefs:///x");
+	expect_u64(NULL, CONFIG_RPC_TIMEOUT, 2000);
+}
+
+static void units(void **state)
+{
+	(void)state;
+	expect_u64(OVERRIDES("STAGE_MAX=3T"), CONFIG_STAGE_MAX, 3ULL << 40);
+	expect_u64(OVERRIDES("STAGE_MAX=17"), CONFIG_STAGE_MAX, 17);
+	expect_u64(OVERRIDES("RPC_TIMEOUT=1500"), CONFIG_RPC_TIMEOUT, 1500);
+	expect_u64(OVERRIDES("RPC_TIMEOUT=2 min"), CONFIG_RPC_TIMEOUT, 120000);
+	expect_u64(OVERRIDES("FSYNC=session"), CONFIG_FSYNC, FSYNC_STAYS_IN_SESSION);
+	expect_u64(OVERRIDES("SHORT_CIRCUIT=off"), CONFIG_SHORT_CIRCUIT, 0);
+	expect_u64(OVERRIDES("AUTH=NO_SASL"), CONFIG_AUTH, 0);
+	expect_u64(OVERRIDES("CHECKSUM=CHECKSUM_CRC32"), CONFIG_CHECKSUM, 1);
+	expect_u64(OVERRIDES("WRITE_TYPE=TRY_CACHE"), CONFIG_WRITE_TYPE, 1);
+}
+
+static void mistakes_are_named(void **state)
+{
+	(void)state;
+	expect_refused(OVERRIDES("BLOKSIZE=1"), "SLIPSTREAM_BLOCK_SIZE");
+	expect_refused(OVERRIDES("BLOCK_SIZE=1X"), "a size such as");
+	expect_refused(OVERRIDES("BLOCK_SIZE=0"), "1..1099511627776");
+	expect_refused(OVERRIDES("BLOCK_SIZE=99999999999999999999"), "BLOCK_SIZE");
+	expect_refused(OVERRIDES("RPC_TIMEOUT=-2"), "a duration");
+	expect_refused(OVERRIDES("AUTH=kerberos"), "nosasl|simple");
+	expect_refused(OVERRIDES("nonsense"), "name=value");
+	expect_refused(OVERRIDES("BLOCK_SIZE=1K", "CHUNK_SIZE=2K"), "larger");
+	write_file(conf, "\nmount = /a=b\n");
+	expect_refused(NULL, "conf:2: no setting is called mount; did you mean SLIPSTREAM_MOUNTS?");
+	write_file(conf, "");
+	setenv("SLIPSTREAM_RPC_TIMEOUT", "soon", 1);
+	expect_refused(NULL, "environment");
+	unsetenv("SLIPSTREAM_RPC_TIMEOUT");
+	setenv("SLIPSTREAM_CONFIG", "/nonexistent/slipstream.conf", 1);
+	expect_refused(NULL, "cannot be opened");
+}
+
+/* Another version of us may know it. */
+static void unknown_environment_is_no_error(void **state)
+{
+	(void)state;
+	setenv("SLIPSTREAM_NOT_YET_INVENTED", "1", 1);
+	expect_u64(NULL, CONFIG_RPC_TIMEOUT, 300000);
+}
+
+static void a_small_block_shrinks_the_default_chunk(void **state)
+{
+	(void)state;
+	expect_u64(OVERRIDES("BLOCK_SIZE=64K"), CONFIG_CHUNK_SIZE, 65536);
+}
+
+static void goosefs_properties(void **state)
+{
+	(void)state;
+	write_file(properties,
+		   "! comment\n# comment\ngoosefs.master.hostname: m1\nunknown.key=1\n"
+		   "goosefs.user.network.rpc.timeout=5 sec\ngoosefs.user.file.writetype.default=CACHE_THROUGH\n"
+		   "goosefs.user.file.replication.number=nonsense\n");
+	expect_text(CONFIG_MASTER, "m1:9200");
+	expect_u64(NULL, CONFIG_RPC_TIMEOUT, 5000);
+	expect_u64(NULL, CONFIG_WRITE_TYPE, 2);
+	expect_u64(NULL, CONFIG_REPLICATION, 1);
+	write_file(properties, "goosefs.master.hostname=m1\ngoosefs.master.rpc.port=9300\n");
+	expect_text(CONFIG_MASTER, "m1:9300");
+	write_file(properties, "goosefs.master.hostname=m1\ngoosefs.master.rpc.addresses=a:1,b:2\n");
+	expect_text(CONFIG_MASTER, "a:1,b:2");
+	setenv("GOOSEFS_MASTER_ADDR", "gfs://c:1,d:2/root", 1);
+	expect_text(CONFIG_MASTER, "c:1,d:2");
+}
+
+static void properties_are_searched_for(void **state)
+{
+	char path[128];
+
+	(void)state;
+	unsetenv("GOOSEFS_CONFIG_FILE");
+	snprintf(path, sizeof path, "%s/.goosefs", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof path, "%s/.goosefs/goosefs-site.properties", dir);
+	write_file(path, "goosefs.master.hostname=home\n");
+	expect_text(CONFIG_MASTER, "home:9200");
+	unlink(path);
+	snprintf(path, sizeof path, "%s/.goosefs", dir);
+	rmdir(path);
+}
+
+static int group_set_up(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(conf, sizeof conf, "%s/conf", dir);
+	snprintf(properties, sizeof properties, "%s/properties", dir);
+	return log_open("error", "/dev/null");
+}
+
+static int group_tear_down(void **state)
+{
+	(void)state;
+	unlink(conf);
+	unlink(properties);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(defaults, set_up),
+		cmocka_unit_test_setup(the_stronger_source_wins, set_up),
+		cmocka_unit_test_setup(files_have_comments_and_blanks, set_up),
+		cmocka_unit_test_setup(units, set_up),
+		cmocka_unit_test_setup(mistakes_are_named, set_up),
+		cmocka_unit_test_setup(unknown_environment_is_no_error, set_up),
+		cmocka_unit_test_setup(a_small_block_shrinks_the_default_chunk, set_up),
+		cmocka_unit_test_setup(goosefs_properties, set_up),
+		cmocka_unit_test_setup(properties_are_searched_for, set_up),
+	};
+
+	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
+}
