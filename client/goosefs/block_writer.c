@@ -453,7 +453,7 @@ int block_writer_create(struct backend *b, const char *path, uint32_t mode, stru
 		*id = (uint64_t)reply.info.file_id;
 	rpc_release(&reply);
 	if (rc)
-		goosefs_remove(b, path, false);
+		goosefs_discard(b, path);
 	return rc;
 }
 
@@ -524,7 +524,7 @@ static void remove_incomplete(struct backend_writer *w)
 		return;
 	ours = reply.info.file_id == w->file_id;
 	rpc_release(&reply);
-	if (ours && goosefs_remove(w->backend, w->path, false))
+	if (ours && goosefs_discard(w->backend, w->path))
 		log_warn("write: %s could not be removed: %s", w->path, error_noted());
 }
 

@@ -53,5 +53,6 @@ void block_writer_free(struct backend_writer *);
 /* names.c: calls that several parts make */
 int goosefs_fetch(struct backend *, const char *path, struct gfs_file_reply *reply); /* GetStatus; release the reply */
 int goosefs_remove(struct backend *, const char *path, bool recursive);
+int goosefs_discard(struct backend *, const char *path); /* an incomplete file of ours */
 
 #endif
