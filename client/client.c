@@ -76,8 +76,7 @@ int slip_mount_at(const struct slip_client *client, unsigned i, const char **pre
 	return 0;
 }
 
-/* ---- places
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- places ----------------------------------------------------------------------------------------------------- */
 
 int place_find(struct slip_client *client, const char *path, struct place *out)
 {
@@ -105,8 +104,7 @@ static int place_stat(const struct place *place, struct slip_stat *st)
 	return place->ops->stat(place->backend, place->path, st);
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------ */
 
 int slip_stat(struct slip_client *client, const char *path, struct slip_stat *st)
 {

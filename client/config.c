@@ -54,7 +54,7 @@ struct config {
 
 extern char **environ;
 
-/* ---- values --------------------------------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------------------------------------------- */
 
 /* Decimal digits, perhaps signed, and what follows them. */
 static int parse_number(const char *text, int64_t *number, const char **rest)
@@ -636,7 +636,7 @@ static int config_file_named(const char *const *overrides, char path[PATH_MAX])
 	return 0;
 }
 
-/* ---- what the sources leave open --------------------------------------------------------------------------------- */
+/* ---- what the sources leave open -------------------------------------------------------------------------------- */
 
 static int default_user(struct config *config)
 {

@@ -38,8 +38,7 @@ struct slip_file {
 	int error; /* the first failure of a write, once and for all */
 };
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 /* One step along a symbolic link: its target, relative to the directory it lies in, in place of at. */
 static int follow(struct slip_client *client, struct place *at)
@@ -187,8 +186,7 @@ int slip_open(struct slip_client *client, const char *path, int flags, uint32_t 
 	return 0;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
 
 /* All of n, or up to the end of the file. Under the lock. */
 static ssize_t read_at(struct slip_file *f, void *buf, size_t n, int64_t off)
@@ -272,8 +270,7 @@ int64_t slip_seek(struct slip_file *f, int64_t off, int whence)
 	return to;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
 
 ssize_t slip_write(struct slip_file *f, const void *buf, size_t n)
 {

@@ -45,13 +45,13 @@ struct backend_reader {
 
 	int64_t try_block; /* which block the candidates are for; -1: none */
 	const struct ring_worker *candidates[CANDIDATES_MAX];
-	unsigned ncandidates, candidate; /* the next to try, modulo ncandidates */
+	unsigned ncandidates, candidate; /* the next to try; the last leads to doubt, and to a new list */
 	unsigned tries;                  /* since the last progress */
 	bool renewed;                    /* an expired session was renewed once for free */
+	bool doubt;                      /* every candidate failed: before the next try, ask who the workers are */
 };
 
-/* ---- candidates
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- candidates ------------------------------------------------------------------------------------------------- */
 
 static bool skip_failed(void *context, const struct ring_worker *worker)
 {
@@ -100,12 +100,26 @@ static void reader_progressed(struct backend_reader *r)
 	r->renewed = false;
 }
 
-/* No stream may be open: their workers belong to the ring that is let go. */
+static void stream_finish(struct backend_reader *r, struct block_stream *s);
+
+/* Streams point into the ring, so they end with it. */
+static void reader_drop_ring(struct backend_reader *r)
+{
+	stream_finish(r, &r->sequential);
+	stream_finish(r, &r->positioned);
+	ring_put(r->ring);
+	r->ring = NULL;
+	r->try_block = -1;
+	r->doubt = false;
+}
+
 static int reader_find_workers(struct backend_reader *r, const struct segment *segment)
 {
 	struct ring *ring;
 	int rc;
 
+	if (r->doubt)
+		reader_drop_ring(r);
 	if (r->try_block == segment->index)
 		return 0;
 	if (!r->ring) {
@@ -124,8 +138,7 @@ static int reader_find_workers(struct backend_reader *r, const struct segment *s
 	return 0;
 }
 
-/* ---- one stream
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- one stream ------------------------------------------------------------------------------------------------- */
 
 static void ending_settle(struct backend_reader *r, unsigned timeout_ms)
 {
@@ -194,7 +207,7 @@ static int stream_open(struct backend_reader *r, struct block_stream *s, const s
 	struct lease lease;
 	int rc;
 
-	s->worker = r->candidates[r->candidate % r->ncandidates];
+	s->worker = r->candidates[r->candidate];
 	s->generation = 0;
 	rc = worker_lease(r->backend->workers, s->worker->address, &lease, error);
 	if (rc)
@@ -234,8 +247,7 @@ static int stream_next(struct backend_reader *r, struct block_stream *s, struct 
 	return 0;
 }
 
-/* ---- trying again
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- trying again ----------------------------------------------------------------------------------------------- */
 
 static bool transport_failed(int rc, const struct rpc_error *error)
 {
@@ -260,7 +272,10 @@ static int reader_failed(struct backend_reader *r, struct block_stream *s, int r
 	}
 	if (!error->unauthenticated && transport_failed(rc, error))
 		worker_fail(workers, s->worker->address);
-	r->candidate++;
+	if (++r->candidate == r->ncandidates) {
+		workers_doubt(workers);
+		r->doubt = true;
+	}
 	if (++r->tries < tries_max(r))
 		return 0;
 	log_error("read: block %lld of file %lld: no worker could serve it: %s",
@@ -274,9 +289,7 @@ static void reader_gave_up(struct backend_reader *r)
 {
 	stream_break(&r->sequential);
 	stream_break(&r->positioned);
-	ring_put(r->ring);
-	r->ring = NULL;
-	r->try_block = -1;
+	reader_drop_ring(r);
 	reader_progressed(r);
 }
 

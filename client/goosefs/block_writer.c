@@ -78,8 +78,7 @@ static bool among(const struct ring_worker *worker, const struct ring_worker **l
 	return false;
 }
 
-/* ---- streams of one block
- * -------------------------------------------------------------------------------------------- */
+/* ---- streams of one block --------------------------------------------------------------------------------------- */
 
 static void copies_drop(struct backend_writer *w)
 {
@@ -286,8 +285,7 @@ static int sink_close(void *context, bool last)
 
 static const struct block_sink sink = {sink_open, sink_chunk, sink_close};
 
-/* ---- replaying
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- replaying -------------------------------------------------------------------------------------------------- */
 
 static int replay_once(struct backend_writer *w, unsigned char *buf)
 {
@@ -386,8 +384,7 @@ int block_writer_write(struct backend_writer *w, const void *buf, size_t n,
 	return 0;
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------------------------- */
 
 static int writer_new(struct backend *b, const char *path, const struct gfs_file_info *info,
 		      struct backend_writer **out)

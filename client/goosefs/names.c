@@ -67,8 +67,7 @@ void goosefs_release(struct backend *b, struct backend_file *file)
 	file->layout = NULL;
 }
 
-/* ---- listings
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- listings --------------------------------------------------------------------------------------------------- */
 
 struct entry {
 	char *name;
@@ -157,8 +156,7 @@ int goosefs_list(struct backend *b, const char *path, slip_list_fn *each, void *
 	return rc;
 }
 
-/* ---- changes
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- changes ---------------------------------------------------------------------------------------------------- */
 
 int goosefs_mkdir(struct backend *b, const char *path, uint32_t mode)
 {

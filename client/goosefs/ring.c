@@ -44,7 +44,7 @@ int64_t ring_hash(int64_t key, int32_t index)
 	return (int64_t)(mix(h1) + mix(h2));
 }
 
-/* ---- making one ----------------------------------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------------------------------------- */
 
 /* A negative or absurd number of virtual nodes comes from a confused peer (spec goosefs 15.21). */
 static uint32_t worker_nodes(const struct gfs_worker *w)

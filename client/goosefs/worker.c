@@ -234,8 +234,7 @@ bool worker_failed(struct workers *w, const char *address)
 	return failed;
 }
 
-/* ---- is it here?
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- is it here? ------------------------------------------------------------------------------------------------ */
 
 static bool host_is_named_here(const char *host)
 {

@@ -58,7 +58,7 @@ static enum fault fault_of_this_stream(void)
 	return atomic_fetch_sub(&cluster.budget, 1) > 0 ? (enum fault)atomic_load(&cluster.fault) : NO_FAULT;
 }
 
-/* ---- the master ------------------------------------------------------------------------------------------------------- */
+/* ---- the master ------------------------------------------------------------------------------------------------- */
 
 static void describe(struct gfs_file_info *info, bool complete)
 {
@@ -127,7 +127,7 @@ static int get_workers(void *context, struct rpc_call *call, const void *message
 	return 0;
 }
 
-/* ---- the workers -------------------------------------------------------------------------------------------------------- */
+/* ---- the workers ------------------------------------------------------------------------------------------------ */
 
 static int fall_silent(struct rpc_call *call)
 {
@@ -266,7 +266,7 @@ static const struct rpc_handler worker_handlers[] = {
 	{0, NULL, NULL},
 };
 
-/* ---- a client of this cluster ----------------------------------------------------------------------------------------------- */
+/* ---- a client of this cluster ----------------------------------------------------------------------------------- */
 
 /* A new one for each test: what failed in one must not be remembered in the next. */
 static struct slip_client *connect_client(void)
@@ -368,7 +368,7 @@ static void reading_gives_up_with_an_error(void **state)
 	}
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
 
 static int refill(void *context, void *buf, size_t n, int64_t off)
 {
