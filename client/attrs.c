@@ -1,0 +1,342 @@
+/*
+ * attrs.c: attributes, and what the session tells of itself.
+ */
+#include "client/keeper.h"
+#include "client/log.h"
+#include "client/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODE_HIGH   07000u
+#define STATFS_TYPE 0x534c4950u /* "SLIP" */
+#define BLOCK       4096
+
+static unsigned follow(const struct request *r)
+{
+	return r->head->flags & AT_SYMLINK_NOFOLLOW ? 0 : SPOT_FOLLOW;
+}
+
+int64_t request_stat(struct request *r)
+{
+	struct spot s;
+	int rc = request_spot(r, follow(r), &s);
+
+	if (!rc)
+		r->reply->attr = s.attr;
+	spot_release(&s);
+	return rc;
+}
+
+int64_t request_access(struct request *r)
+{
+	struct spot s;
+	int rc;
+
+	if (r->head->mode & ~(uint32_t)(R_OK | W_OK | X_OK))
+		return -EINVAL;
+	rc = request_spot(r, follow(r), &s);
+	if (!rc)
+		rc = attr_allows(r, &s.attr, (int)r->head->mode);
+	spot_release(&s);
+	return rc;
+}
+
+int64_t request_readlink(struct request *r)
+{
+	char target[PATH_MAX];
+	struct spot s;
+	int rc = request_spot(r, 0, &s);
+	int64_t n;
+
+	if (!rc)
+		rc = s.type == SLIP_SYMLINK ? s.at.ops->readlink(s.at.backend, s.at.path, target, sizeof target)
+					    : -EINVAL;
+	spot_release(&s);
+	if (rc < 0)
+		return rc;
+	n = (int64_t)strnlen(target, sizeof target);
+	memcpy(r->out, target, (size_t)n);
+	r->reply->bytes = (uint32_t)n;
+	return n;
+}
+
+int64_t request_statfs(struct request *r)
+{
+	struct session_statfs fs = {.type = STATFS_TYPE, .bsize = BLOCK};
+	int64_t total = 0, used = 0;
+	struct spot s;
+	int rc = request_spot(r, SPOT_FOLLOW, &s);
+
+	if (!rc && !*s.at.path)
+		rc = -ENOENT;
+	if (!rc)
+		rc = s.at.ops->capacity(s.at.backend, &total, &used);
+	if (!rc) {
+		fs.blocks = (uint64_t)total / BLOCK;
+		fs.bfree = used < total ? (uint64_t)(total - used) / BLOCK : 0;
+		fs.fsid = mount_dev(s.at.mount->index);
+		memcpy(r->out, &fs, sizeof fs);
+		r->reply->bytes = sizeof fs;
+	}
+	spot_release(&s);
+	return rc;
+}
+
+/* ---- changing --------------------------------------------------------------------------------------------------- */
+
+static bool owns(const struct request *r, const struct session_attr *attr)
+{
+	return !r->uid || r->uid == attr->uid;
+}
+
+/* Every record that is about this file says so. Under the lock. */
+static void records_attr(struct keeper *k, const char *path, const struct session_attr *attr)
+{
+	for (int i = 0; i < records_high(k->records); i++) {
+		struct session_record *rec = record_at(k->records, i);
+		uint32_t kind = atomic_load(&rec->kind);
+
+		if (kind != SESSION_FREE && kind != SESSION_STAGED && !atomic_load(&rec->deleted) &&
+		    !strcmp(rec->path, path))
+			record_set_attr(k->records, i, attr);
+	}
+}
+
+/* What was set is set: here for a file that is not on the server yet or is known by more than it can hold. */
+static void attr_changed(struct request *r, struct spot *s, const struct held_value *held)
+{
+	struct keeper *k = r->k;
+
+	lock_take(&k->lock);
+	meta_drop(k, s->path);
+	if (held->set)
+		held_put(k, s->at.mount->index, s->st.id, held);
+	records_attr(k, s->path, &s->attr);
+	lock_drop(&k->lock);
+}
+
+/* A staged file: the inode has it; true if that is all there is to do until it is published. */
+static bool inode_change(struct request *r, struct spot *s, bool mode, bool owner)
+{
+	struct inode *in = s->inode;
+	bool later;
+
+	if (!in)
+		return false;
+	lock_take(&r->k->lock);
+	later = in->state != INODE_CLEAN;
+	in->mode = mode ? s->attr.mode & 07777 : in->mode;
+	in->uid = owner ? s->attr.uid : in->uid;
+	in->gid = owner ? s->attr.gid : in->gid;
+	in->set_mode |= mode && later;
+	in->set_owner |= owner && later;
+	inode_save(r->k, in);
+	lock_drop(&r->k->lock);
+	return later;
+}
+
+int64_t request_chmod(struct request *r)
+{
+	struct held_value held = {.set = HELD_MODE, .mode = r->head->mode & MODE_HIGH};
+	uint32_t mode = r->head->mode & 0777;
+	struct spot s;
+	int rc = request_spot(r, follow(r), &s);
+
+	if (!rc && s.type == SLIP_SYMLINK)
+		rc = -EOPNOTSUPP;
+	else if (!rc && !owns(r, &s.attr))
+		rc = -EPERM;
+	else if (!rc && !s.inode && !*s.at.path)
+		rc = -ENOENT;
+	if (!rc) {
+		uint32_t was = s.attr.mode;
+
+		s.attr.mode = (s.attr.mode & S_IFMT) | (r->head->mode & 07777);
+		if ((s.inode && !*s.at.path) || !inode_change(r, &s, true, false)) {
+			if (*s.at.path && (was & 0777) != mode)
+				rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
+		}
+		if (!rc && *s.at.path)
+			attr_changed(r, &s, &held);
+	}
+	spot_release(&s);
+	return rc;
+}
+
+static int chown_on_server(struct request *r, struct spot *s)
+{
+	char owner[64], group[64];
+
+	owner_name(r->k, s->attr.uid, owner);
+	owner_group(r->k, s->attr.gid, group);
+	return s->at.ops->set_attribute(s->at.backend, s->at.path, NULL, r->head->a < 0 ? NULL : owner,
+					r->head->b < 0 ? NULL : group);
+}
+
+int64_t request_chown(struct request *r)
+{
+	const struct held_value held = {0};
+	struct spot s;
+	uid_t uid;
+	gid_t gid;
+	int rc = request_spot(r, follow(r), &s);
+
+	if (rc) {
+		spot_release(&s);
+		return rc;
+	}
+	uid = r->head->a < 0 ? s.attr.uid : (uid_t)r->head->a;
+	gid = r->head->b < 0 ? s.attr.gid : (gid_t)r->head->b;
+	if (uid == s.attr.uid && gid == s.attr.gid) {
+		spot_release(&s);
+		return 0;
+	}
+	if (r->uid && (uid != s.attr.uid || !owns(r, &s.attr) || gid != r->gid))
+		rc = -EPERM;
+	else if (!s.inode && !*s.at.path)
+		rc = -ENOENT;
+	if (!rc) {
+		s.attr.uid = uid;
+		s.attr.gid = gid;
+		if (!inode_change(r, &s, false, true) && *s.at.path)
+			rc = chown_on_server(r, &s);
+		if (!rc && *s.at.path)
+			attr_changed(r, &s, &held);
+	}
+	spot_release(&s);
+	return rc;
+}
+
+/* ---- times ------------------------------------------------------------------------------------------------------ */
+
+static int64_t time_resolve(struct timespec *t, int64_t now)
+{
+	if (t->tv_nsec == UTIME_NOW)
+		*t = (struct timespec){now / 1000000000, now % 1000000000};
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static bool time_valid(const struct timespec *t)
+{
+	return t->tv_nsec == UTIME_NOW || t->tv_nsec == UTIME_OMIT || (t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
+}
+
+static int may_set_times(struct request *r, const struct spot *s, const struct timespec times[2])
+{
+	if (owns(r, &s->attr))
+		return 0;
+	if (times[0].tv_nsec == UTIME_NOW && times[1].tv_nsec == UTIME_NOW)
+		return attr_allows(r, &s->attr, W_OK);
+	return -EPERM;
+}
+
+/* The protocol has no times; they are kept as long as the session. */
+int64_t request_utimens(struct request *r)
+{
+	struct held_value held = {0};
+	struct timespec times[2], now;
+	struct spot s;
+	int rc;
+
+	if (r->data_bytes != sizeof times)
+		return -EINVAL;
+	memcpy(times, r->data, sizeof times);
+	if (!time_valid(&times[0]) || !time_valid(&times[1]))
+		return -EINVAL;
+	rc = request_spot(r, follow(r), &s);
+	if (!rc)
+		rc = may_set_times(r, &s, times);
+	if (rc) {
+		spot_release(&s);
+		return rc;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (s.inode && futimens(s.inode->fd, times))
+		rc = -errno;
+	for (int i = 0; i < 2 && !rc; i++) {
+		int64_t ns = time_resolve(&times[i], (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+
+		if (times[i].tv_nsec == UTIME_OMIT)
+			continue;
+		held.set |= i ? HELD_MTIME : HELD_ATIME;
+		*(i ? &held.mtime_ns : &held.atime_ns) = ns;
+		*(i ? &s.attr.mtime_ns : &s.attr.atime_ns) = ns;
+	}
+	if (!rc && *s.at.path)
+		attr_changed(r, &s, &held);
+	spot_release(&s);
+	return rc;
+}
+
+/* ---- the session ------------------------------------------------------------------------------------------------ */
+
+int64_t request_hello(struct request *r)
+{
+	struct session_hello hello = {.version = SESSION_VERSION};
+
+	if (r->head->a != SESSION_VERSION)
+		return -EPROTO;
+	if (r->k->pages) {
+		hello.page_bytes = (uint32_t)page_cache_page_bytes(r->k->pages);
+		hello.cache_bytes = page_cache_bytes(r->k->pages);
+		r->fd = page_cache_fd(r->k->pages);
+		r->fd_lent = true;
+	}
+	memcpy(r->out, &hello, sizeof hello);
+	r->reply->bytes = sizeof hello;
+	return 0;
+}
+
+int64_t request_name(struct request *r)
+{
+	struct session_record *rec = record_at(r->k->records, r->head->record);
+	int n;
+
+	if (!rec || atomic_load(&rec->kind) == SESSION_FREE)
+		return -EBADF;
+	lock_take(&r->k->lock);
+	n = snprintf(r->out, SESSION_PAYLOAD_MAX, "%s%s", rec->path, atomic_load(&rec->deleted) ? " (deleted)" : "");
+	lock_drop(&r->k->lock);
+	r->reply->bytes = (uint32_t)n;
+	return n;
+}
+
+int64_t request_settle(struct request *r)
+{
+	int failures = publish_settle(r->k, r->out, SESSION_PAYLOAD_MAX);
+
+	r->reply->bytes = (uint32_t)strlen(r->out);
+	return failures;
+}
+
+int64_t request_status(struct request *r)
+{
+	struct keeper *k = r->k;
+	struct inode *in, *next;
+	unsigned dirty = 0, busy = 0;
+	int n;
+
+	lock_take(&k->lock);
+	HASH_ITER(by_path, k->inodes.by_path, in, next)
+	{
+		dirty += in->state == INODE_DIRTY;
+		busy += in->busy;
+	}
+	n = snprintf(
+		r->out, SESSION_PAYLOAD_MAX,
+		"pid %d\nsession %s\nstaging %s\nconnections %d\nthreads %d\nrecords %u\nstaged %u\nunpublished %u\n"
+		"uploading %u\nfailed %u\nlocal %u\npage cache %zu bytes\n",
+		(int)getpid(), k->dir, stage_dir(k->stage) ? stage_dir(k->stage) : "(memory)",
+		atomic_load(&k->connections), atomic_load(&k->threads), records_live(k->records),
+		HASH_CNT(by_stage, k->inodes.by_stage), dirty, busy, inodes_failed(k), k->local_count,
+		k->pages ? page_cache_bytes(k->pages) : 0);
+	lock_drop(&k->lock);
+	r->reply->bytes = (uint32_t)n;
+	return 0;
+}

@@ -1,0 +1,209 @@
+/*
+ * keeper.h: the session keeper inside: this library behind a socket and shared memory. What its files share.
+ *
+ *   keeper.c    start, stop       serve.c    connections, requests, threads
+ *   watch.c     what the kernel reports: closes, broken leases, time
+ *   resolve.c   a path to what it names     open.c  which form a descriptor gets
+ *   names.c     MKDIR, RENAME...            attrs.c  STAT, CHMOD...     list.c  LIST
+ *   inode.c     the files staged here       publish.c  and their way to the cluster
+ *   meta.c      what the server said of names, and what only the session knows of files
+ *   range.c     RANGE descriptions          placeholder.c  the kernel objects behind RANGE and DIRECTORY
+ */
+#ifndef SLIPSTREAM_CLIENT_KEEPER_H
+#define SLIPSTREAM_CLIENT_KEEPER_H
+
+#include "client/client.h"
+#include "client/inode.h"
+#include "client/lock.h"
+#include "client/meta.h"
+#include "client/page_cache.h"
+#include "client/publish.h"
+#include "client/records.h"
+#include "client/session.h"
+#include "client/stage.h"
+
+#include <sys/stat.h>
+
+#define NAME_STRIPES 256
+
+struct range;
+struct listing;
+struct local;
+
+struct keeper {
+	struct slip_client *client; /* not ours */
+	char dir[PATH_MAX];
+	int dir_fd, listen_fd, parent_fd; /* parent_fd -1: nobody to wait for */
+	uid_t uid;
+	gid_t gid;
+	char user[64]; /* who the session authenticates as */
+	int64_t ttl_ms;
+	bool fsync_publishes;
+	uint64_t stage_max, page_max;
+
+	struct records *records;
+	struct page_cache *pages; /* NULL: none */
+	struct stage *stage;
+	int epoll_fd, inotify_fd, signal_fd, wake_fd;
+	int stage_watch, slots_watch;
+	_Atomic int connections, idle, threads;
+	_Atomic bool stopping; /* told to leave: everything is being published */
+	_Atomic bool settled;  /* it is */
+
+	pthread_rwlock_t tree;          /* LOCK_TREE */
+	struct lock name[NAME_STRIPES]; /* LOCK_NAME */
+
+	struct lock lock; /* LOCK_INODE, guards the rest */
+	struct inodes inodes;
+	struct metas metas;
+	struct publisher publisher;
+	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
+	struct local *locals;             /* by mount and id */
+	unsigned local_count;
+	int watch_of[SESSION_RECORDS]; /* of a DIRECTORY: its inotify watch, 0: none */
+	uint64_t slots_free[SESSION_RECORDS];
+	unsigned slots_free_count;
+	uint64_t slots_made, directories_made;
+};
+
+/* One request, while it is being answered. */
+struct request {
+	struct keeper *k;
+	const struct session_request *head;
+	char path[PATH_MAX];  /* normalised; "" when record says it */
+	char path2[PATH_MAX]; /* RENAME; SYMLINK: the text */
+	const char *data;     /* what follows path in the payload */
+	size_t data_bytes;
+	uid_t uid;
+	gid_t gid;
+	struct session_reply *reply;
+	char *out;    /* SESSION_PAYLOAD_MAX; reply->bytes of it are sent */
+	int fd;       /* sent along; -1: none */
+	bool fd_lent; /* not to be closed after sending */
+};
+
+/* Answers one request: reply.rc. */
+typedef int64_t request_handler(struct request *);
+
+#define SESSION_OP(ID, name, again) request_handler request_##name;
+#include "client/session.def"
+#undef SESSION_OP
+
+/* ---- keeper.c ------------------------------------------------------------------------------------------------------- */
+
+struct keeper_options {
+	struct slip_client *client;
+	const char *dir;
+	int listen_fd, ready_fd, parent_fd; /* -1: none, but for listen_fd */
+};
+
+/* Serve until told to leave. An exit status. Blocks the signals it handles in the calling thread, for good. */
+int keeper_run(const struct keeper_options *);
+
+/* ---- resolve.c ------------------------------------------------------------------------------------------------------ */
+
+/* What a path names, after symbolic links. */
+struct spot {
+	struct keeper *keeper;
+	struct place at;     /* the backend's view of path */
+	char path[PATH_MAX]; /* the program's view, links followed */
+	enum slip_type type;
+	struct session_attr attr;
+	struct slip_stat st;      /* what the server said; of an inode: only type, size, mode, id */
+	struct inode *inode;      /* staged here; a reference: spot_release() */
+	struct backend_file file; /* valid if has_file */
+	bool has_file;
+	uint64_t changes; /* metas.changes when it was found */
+};
+
+enum { SPOT_FOLLOW = 1, SPOT_FILE = 2 /* bring what it takes to read it, if the server must be asked anyway */ };
+
+/*
+ * 0; -ENOENT (path and at say where it would be made, if its directory is there: then *at.path is not ""), -ENOTDIR, -ELOOP,
+ * SESSION_ELSEWHERE (path: the ordinary path), ... The caller releases it in every case.
+ */
+int spot_find(struct keeper *, const char *path, unsigned how, struct spot *);
+void spot_release(struct spot *);
+int spot_file(struct spot *); /* make has_file true */
+
+/* The file of a request: by its record or its path, links followed as flags say. ELSEWHERE goes into the reply. */
+int request_spot(struct request *, unsigned how, struct spot *);
+/*
+ * A call on path met ENOENT or ENOTDIR: is there a symbolic link among its directories? 1: path is rewritten, try again;
+ * 0: no, and its directory is there; -ENOENT, -ENOTDIR, SESSION_ELSEWHERE (path: the ordinary path)...
+ */
+int path_rewalk(struct keeper *, char path[PATH_MAX]);
+int64_t reply_elsewhere(struct request *, const char *path);
+
+/* 0 or -EACCES. want: R_OK | W_OK | X_OK */
+int attr_allows(const struct request *, const struct session_attr *, int want);
+int parent_allows(struct request *, const char *path, int want);
+
+/* ---- serialising changes of names: names.c --------------------------------------------------------------------------- */
+
+void names_lock(struct keeper *, const char *path, const char *path2, bool tree);
+void names_unlock(struct keeper *, const char *path, const char *path2, bool tree);
+void hidden_path(const char *path, uint64_t id, char out[PATH_MAX]); /* in path's directory */
+uint64_t hidden_id(void);
+
+/* ---- open.c --------------------------------------------------------------------------------------------------------- */
+
+/* Fetch a file's content into a new inode, under no name. */
+int inode_fetch(struct keeper *, struct spot *, bool content, struct inode **);
+/* path's inode, made if need be, for writing. A reference. The caller holds the name. */
+int inode_for_writing(struct keeper *, struct spot *, bool content, struct inode **);
+void locals_trim(struct keeper *, unsigned keep); /* under the lock */
+
+/* ---- placeholder.c --------------------------------------------------------------------------------------------------- */
+
+int placeholder_start(struct keeper *);
+int slot_open(struct keeper *, uint64_t *slot, struct stat *); /* an acc3 descriptor */
+void slot_give(struct keeper *, uint64_t slot);                /* its last descriptor was seen to go: free again */
+void slot_drop(struct keeper *, uint64_t slot);                /* not seen: never again */
+int slot_record(struct keeper *, const char *name);            /* of the slot of that name, or -ENOENT */
+/* A descriptor on a removed directory, its watch, and its record. */
+int directory_open(struct keeper *, const struct spot *, int flags, int *record);
+int directory_record(struct keeper *, int watch);
+/* Records of RANGE and DIRECTORY whose descriptors may have gone unseen: after a restart, or an overflow of the queue. */
+void placeholders_check(struct keeper *);
+
+/* ---- range.c: RANGE ------------------------------------------------------------------------------------------------ */
+
+/* A RANGE description of the spot's file, which it takes over. An acc3 descriptor, or -errno. */
+int range_open(struct keeper *, struct spot *, int flags, int *record);
+void range_close(struct keeper *, int record);           /* nobody has the description any more */
+void ranges_overridden(struct keeper *, struct inode *); /* locked: inode's path was opened for writing */
+bool ranges_named(struct keeper *, const char *path);    /* locked: has anybody that file open by range? */
+/* Locked. Their file has only this hidden name any more, beside path; it goes with the last of them. */
+void ranges_unlinked(struct keeper *, const char *path, uint64_t hidden);
+/* The file behind a record, to be fetched; with an inode if it has been written since. */
+int range_spot(struct keeper *, int record, struct spot *);
+
+/* ---- list.c --------------------------------------------------------------------------------------------------------- */
+
+void listing_free(struct listing *);
+
+/* ---- watch.c -------------------------------------------------------------------------------------------------------- */
+
+int watch_start(struct keeper *);
+void watch_run(struct keeper *); /* returns when the keeper is to leave */
+void watch_wake(struct keeper *);
+
+/* ---- serve.c -------------------------------------------------------------------------------------------------------- */
+
+int serve_start(struct keeper *);
+const char *op_name(uint32_t op);
+
+/* ---- owners.c ------------------------------------------------------------------------------------------------------- */
+
+uid_t owner_uid(const struct keeper *, const char *name);
+gid_t owner_gid(const struct keeper *, const char *name);
+void owner_name(const struct keeper *, uid_t, char out[64]);
+void owner_group(const struct keeper *, gid_t, char out[64]);
+
+/* ---- time ----------------------------------------------------------------------------------------------------------- */
+
+int64_t now_ms(void);    /* monotonic */
+int64_t coarse_ns(void); /* what the kernel would stamp on a file now, or a little less */
+
+#endif

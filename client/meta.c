@@ -1,0 +1,209 @@
+#include "client/meta.h"
+#include "client/keeper.h"
+#include "client/path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <uthash.h>
+
+#define META_MAX 65536u /* then all are forgotten */
+#define HELD_MAX 65536u
+
+struct meta {
+	UT_hash_handle hh;
+	int rc;
+	int64_t until_ms;
+	struct slip_stat st;
+	char path[];
+};
+
+struct held_key {
+	uint64_t mount, id;
+};
+
+struct held {
+	UT_hash_handle hh;
+	struct held_key key;
+	struct held_value value;
+};
+
+/* ---- what the server said --------------------------------------------------------------------------------------- */
+
+static struct meta *meta_find(struct keeper *k, const char *path)
+{
+	struct meta *m;
+
+	HASH_FIND_STR(k->metas.by_path, path, m);
+	return m;
+}
+
+static void meta_remove(struct keeper *k, struct meta *m)
+{
+	HASH_DEL(k->metas.by_path, m);
+	free(m);
+}
+
+static void meta_clear(struct keeper *k)
+{
+	struct meta *m, *next;
+
+	HASH_ITER(hh, k->metas.by_path, m, next)
+	meta_remove(k, m);
+}
+
+int meta_get(struct keeper *k, const char *path, struct slip_stat *st)
+{
+	struct meta *m = meta_find(k, path);
+
+	if (!m || m->until_ms <= now_ms())
+		return -EAGAIN;
+	*st = m->st;
+	return m->rc;
+}
+
+void meta_put(struct keeper *k, const char *path, int rc, const struct slip_stat *st, uint64_t changes)
+{
+	struct meta *m = meta_find(k, path);
+	size_t n = strlen(path);
+
+	if (changes != k->metas.changes || !k->ttl_ms)
+		return;
+	if (!m) {
+		if (HASH_COUNT(k->metas.by_path) >= META_MAX)
+			meta_clear(k);
+		m = calloc(1, sizeof *m + n + 1);
+		if (!m)
+			return;
+		memcpy(m->path, path, n + 1);
+		HASH_ADD_KEYPTR(hh, k->metas.by_path, m->path, n, m);
+	}
+	m->rc = rc;
+	m->until_ms = now_ms() + k->ttl_ms;
+	if (st)
+		m->st = *st;
+}
+
+static void meta_drop_one(struct keeper *k, const char *path)
+{
+	struct meta *m = meta_find(k, path);
+
+	if (m)
+		meta_remove(k, m);
+}
+
+void meta_drop(struct keeper *k, const char *path)
+{
+	char parent[PATH_MAX];
+
+	k->metas.changes++;
+	meta_drop_one(k, path);
+	path_parent(path, parent);
+	meta_drop_one(k, parent);
+}
+
+void meta_drop_below(struct keeper *k, const char *path)
+{
+	struct meta *m, *next;
+
+	meta_drop(k, path);
+	HASH_ITER(hh, k->metas.by_path, m, next)
+	if (path_below(m->path, path))
+		meta_remove(k, m);
+}
+
+/* ---- what only we know ------------------------------------------------------------------------------------------ */
+
+static struct held *held_find(struct keeper *k, unsigned mount, uint64_t id)
+{
+	struct held_key key = {mount, id};
+	struct held *h;
+
+	HASH_FIND(hh, k->metas.by_id, &key, sizeof key, h);
+	return h;
+}
+
+static void held_evict(struct keeper *k)
+{
+	struct held *oldest = k->metas.by_id; /* uthash keeps the order of insertion */
+
+	HASH_DEL(k->metas.by_id, oldest);
+	free(oldest);
+}
+
+void held_put(struct keeper *k, unsigned mount, uint64_t id, const struct held_value *v)
+{
+	struct held *h = held_find(k, mount, id);
+
+	if (!h) {
+		if (HASH_COUNT(k->metas.by_id) >= HELD_MAX)
+			held_evict(k);
+		h = calloc(1, sizeof *h);
+		if (!h)
+			return;
+		h->key = (struct held_key){mount, id};
+		HASH_ADD(hh, k->metas.by_id, key, sizeof h->key, h);
+	}
+	h->value.set |= v->set;
+	if (v->set & HELD_INO)
+		h->value.ino = v->ino;
+	if (v->set & HELD_MODE)
+		h->value.mode = v->mode;
+	if (v->set & HELD_MTIME)
+		h->value.mtime_ns = v->mtime_ns;
+	if (v->set & HELD_ATIME)
+		h->value.atime_ns = v->atime_ns;
+}
+
+bool held_get(struct keeper *k, unsigned mount, uint64_t id, struct held_value *v)
+{
+	struct held *h = held_find(k, mount, id);
+
+	if (h)
+		*v = h->value;
+	return h != NULL;
+}
+
+/* ---- as programs see it ----------------------------------------------------------------------------------------- */
+
+/* Major 0 is what the kernel gives file systems without a device; it counts from below. */
+uint64_t mount_dev(unsigned mount)
+{
+	return makedev(0, 0xfff00 + mount);
+}
+
+static uint32_t type_bits(enum slip_type type)
+{
+	return type == SLIP_DIRECTORY ? S_IFDIR : type == SLIP_SYMLINK ? S_IFLNK : S_IFREG;
+}
+
+void attr_of_stat(struct keeper *k, unsigned mount, const struct slip_stat *st, struct session_attr *attr)
+{
+	struct held_value v = {0};
+
+	*attr = (struct session_attr){
+		.dev = mount_dev(mount),
+		.ino = st->id,
+		.mode = (st->type == SLIP_SYMLINK ? 0777 : st->mode & 0777) | type_bits(st->type),
+		.nlink = st->type == SLIP_DIRECTORY ? 2 : 1,
+		.uid = owner_uid(k, st->owner),
+		.gid = owner_gid(k, st->group),
+		.size = st->type == SLIP_DIRECTORY ? 4096 : st->size,
+		.blksize = st->type == SLIP_FILE && k->pages ? (int64_t)page_cache_page_bytes(k->pages) : 4096,
+		.mtime_ns = st->mtime_ms * 1000000,
+		.atime_ns = st->atime_ms * 1000000,
+		.ctime_ns = st->ctime_ms * 1000000,
+	};
+	if (!held_get(k, mount, st->id, &v))
+		return;
+	if (v.set & HELD_INO)
+		attr->ino = v.ino;
+	if (v.set & HELD_MODE)
+		attr->mode |= v.mode;
+	if (v.set & HELD_MTIME)
+		attr->mtime_ns = v.mtime_ns;
+	if (v.set & HELD_ATIME)
+		attr->atime_ns = v.atime_ns;
+}

@@ -1,0 +1,49 @@
+/*
+ * meta.h: what the server said of names, for a while; and what only the session knows of files: the ino they had before
+ * they were replaced, mode bits the protocol has no room for, times.
+ *
+ * Everything here is called with the keeper's lock held.
+ */
+#ifndef SLIPSTREAM_CLIENT_META_H
+#define SLIPSTREAM_CLIENT_META_H
+
+#include "client/session.h"
+#include "client/slipstream.h"
+
+struct keeper;
+struct meta;
+struct held;
+
+struct metas {
+	struct meta *by_path;
+	struct held *by_id;
+	uint64_t changes; /* of names, by this session: an answer asked for before the last one is not kept */
+};
+
+/* 0 or -ENOENT as the server said; -EAGAIN: nothing known. */
+int meta_get(struct keeper *, const char *path, struct slip_stat *);
+/* rc 0 or -ENOENT. changes: metas.changes when the question was asked. */
+void meta_put(struct keeper *, const char *path, int rc, const struct slip_stat *, uint64_t changes);
+void meta_drop(struct keeper *, const char *path);       /* and what its directory's attributes say */
+void meta_drop_below(struct keeper *, const char *path); /* and everything below */
+
+#define HELD_INO   1u
+#define HELD_MODE  2u
+#define HELD_MTIME 4u
+#define HELD_ATIME 8u
+
+struct held_value {
+	unsigned set; /* HELD_* */
+	uint64_t ino;
+	uint32_t mode; /* bits above 0777 */
+	int64_t mtime_ns, atime_ns;
+};
+
+void held_put(struct keeper *, unsigned mount, uint64_t id, const struct held_value *); /* adds to what is held */
+bool held_get(struct keeper *, unsigned mount, uint64_t id, struct held_value *);
+
+/* A server's answer as programs see it. */
+void attr_of_stat(struct keeper *, unsigned mount, const struct slip_stat *, struct session_attr *);
+uint64_t mount_dev(unsigned mount);
+
+#endif

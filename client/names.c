@@ -1,0 +1,489 @@
+/*
+ * names.c: making, removing and moving names; and who may do so when. Whoever changes a name has it to himself, across the
+ * calls to the server; a directory is renamed while nobody changes any.
+ */
+#include "client/keeper.h"
+#include "client/log.h"
+#include "client/path.h"
+#include "client/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINKS_MAX 40
+
+/* ---- serialising ------------------------------------------------------------------------------------------------ */
+
+static unsigned stripe(const char *path)
+{
+	uint32_t h = 2166136261u;
+
+	while (*path)
+		h = (h ^ (unsigned char)*path++) * 16777619u;
+	return (h ^ (h >> 15)) % NAME_STRIPES;
+}
+
+void names_lock(struct keeper *k, const char *path, const char *path2, bool tree)
+{
+	unsigned a = stripe(path), b = path2 ? stripe(path2) : a;
+
+	if (LOCK_CHECKED)
+		lock_enter(LOCK_TREE);
+	if (tree)
+		pthread_rwlock_wrlock(&k->tree);
+	else
+		pthread_rwlock_rdlock(&k->tree);
+	lock_take(&k->name[a < b ? a : b]);
+	if (a != b)
+		lock_take(&k->name[a < b ? b : a]);
+}
+
+void names_unlock(struct keeper *k, const char *path, const char *path2, bool tree)
+{
+	unsigned a = stripe(path), b = path2 ? stripe(path2) : a;
+
+	(void)tree;
+	if (a != b)
+		lock_drop(&k->name[a < b ? b : a]);
+	lock_drop(&k->name[a < b ? a : b]);
+	pthread_rwlock_unlock(&k->tree);
+	if (LOCK_CHECKED)
+		lock_leave(LOCK_TREE);
+}
+
+uint64_t hidden_id(void)
+{
+	uint64_t id;
+
+	while (getrandom(&id, sizeof id, 0) != sizeof id || !id)
+		;
+	return id;
+}
+
+void hidden_path(const char *path, uint64_t id, char out[PATH_MAX])
+{
+	char parent[PATH_MAX], name[40];
+
+	path_parent(path, parent);
+	snprintf(name, sizeof name, HIDDEN_PREFIX "%016llx", (unsigned long long)id);
+	if (path_join(out, parent, name))
+		out[0] = '\0'; /* too long: the server refuses it */
+}
+
+/* Take the names while nobody uploads to them. cancel: what is on its way to the first (1), the second (2) is not wanted. */
+static void names_settle(struct keeper *k, const char *path, const char *path2, bool tree, unsigned cancel)
+{
+	for (;;) {
+		struct inode *in;
+		unsigned which = 1;
+
+		names_lock(k, path, path2, tree);
+		lock_take(&k->lock);
+		in = inode_find(k, path);
+		if ((!in || !in->busy) && path2) {
+			in = inode_find(k, path2);
+			which = 2;
+		}
+		if (!in || !in->busy) {
+			lock_drop(&k->lock);
+			return;
+		}
+		inode_get(in);
+		lock_drop(&k->lock);
+		names_unlock(k, path, path2, tree);
+		lock_take(&k->lock);
+		publish_wait(k, in, cancel & which);
+		inode_put(k, in);
+		lock_drop(&k->lock);
+	}
+}
+
+/* ---- one name --------------------------------------------------------------------------------------------------- */
+
+typedef int name_act(struct request *, const char *path, const struct place *);
+
+/* Do it; if a symbolic link among the directories is why it fails, do it where that leads. */
+static int64_t on_name(struct request *r, name_act *act)
+{
+	char path[PATH_MAX];
+	struct place at;
+
+	memcpy(path, r->path, sizeof path);
+	for (int links = 0; links < LINKS_MAX; links++) {
+		int walked, rc = place_find(r->k->client, path, &at);
+
+		if (!rc)
+			rc = act(r, path, &at);
+		if (rc != -ENOENT && rc != -ENOTDIR)
+			return rc;
+		walked = path_rewalk(r->k, path);
+		if (walked == SESSION_ELSEWHERE)
+			return reply_elsewhere(r, path);
+		if (walked <= 0)
+			return walked ? walked : rc;
+	}
+	return -ELOOP;
+}
+
+static void name_changed(struct keeper *k, const char *path)
+{
+	lock_take(&k->lock);
+	meta_drop(k, path);
+	lock_drop(&k->lock);
+}
+
+static int do_mkdir(struct request *r, const char *path, const struct place *at)
+{
+	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
+	struct inode *in;
+
+	if (rc)
+		return rc;
+	names_lock(r->k, path, NULL, false);
+	lock_take(&r->k->lock);
+	in = inode_find(r->k, path);
+	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
+	lock_drop(&r->k->lock);
+	if (!rc)
+		rc = at->ops->mkdir(at->backend, at->path, r->head->mode & 0777);
+	name_changed(r->k, path);
+	names_unlock(r->k, path, NULL, false);
+	return rc;
+}
+
+int64_t request_mkdir(struct request *r)
+{
+	return on_name(r, do_mkdir);
+}
+
+static int do_symlink(struct request *r, const char *path, const struct place *at)
+{
+	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
+	struct inode *in;
+
+	if (rc)
+		return rc;
+	names_lock(r->k, path, NULL, false);
+	lock_take(&r->k->lock);
+	in = inode_find(r->k, path);
+	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
+	lock_drop(&r->k->lock);
+	if (!rc)
+		rc = at->ops->symlink(at->backend, r->path2, at->path);
+	name_changed(r->k, path);
+	names_unlock(r->k, path, NULL, false);
+	return rc;
+}
+
+int64_t request_symlink(struct request *r)
+{
+	return *r->path2 ? on_name(r, do_symlink) : -ENOENT;
+}
+
+/* ---- removing --------------------------------------------------------------------------------------------------- */
+
+/*
+ * With the name held: the file of that name is to go or to give way. Whoever reads it by range keeps it, under a hidden
+ * name: then 1, and it is out of the way.
+ */
+static int name_hide(struct keeper *k, const char *path, const struct place *at)
+{
+	char hidden[PATH_MAX];
+	uint64_t id = hidden_id();
+	bool open;
+	int rc;
+
+	lock_take(&k->lock);
+	open = ranges_named(k, path);
+	lock_drop(&k->lock);
+	if (!open)
+		return 0;
+	hidden_path(at->path, id, hidden);
+	rc = at->ops->rename(at->backend, at->path, hidden);
+	if (rc)
+		return rc;
+	lock_take(&k->lock);
+	ranges_unlinked(k, path, id);
+	lock_drop(&k->lock);
+	return 1;
+}
+
+/* Records that are about path say that it is gone. Under the lock. */
+static void records_deleted(struct keeper *k, const char *path)
+{
+	for (int i = 0; i < records_high(k->records); i++) {
+		struct session_record *rec = record_at(k->records, i);
+		uint32_t kind = atomic_load(&rec->kind);
+
+		if (kind != SESSION_FREE && kind != SESSION_STAGED && !strcmp(rec->path, path))
+			atomic_store(&rec->deleted, 1);
+	}
+}
+
+/* The staged file of that name loses it. remove: what was reserved for it on the server, too. 1: there was one. */
+static int inode_drop(struct keeper *k, const char *path, bool remove)
+{
+	struct inode *in;
+
+	lock_take(&k->lock);
+	in = inode_find(k, path);
+	if (in) {
+		inode_get(in);
+		inode_unlink(k, in, true);
+		inode_save(k, in);
+	}
+	meta_drop(k, path);
+	records_deleted(k, path);
+	lock_drop(&k->lock);
+	if (!in)
+		return 0;
+	upload_forget(k, in, remove);
+	lock_take(&k->lock);
+	inode_put(k, in);
+	lock_drop(&k->lock);
+	return 1;
+}
+
+static int remove_on_server(struct request *r, const char *path, const struct place *at, bool staged)
+{
+	int rc = name_hide(r->k, path, at);
+
+	if (rc)
+		return rc > 0 ? 0 : rc;
+	rc = at->ops->remove(at->backend, at->path, false);
+	return rc == -ENOENT && staged ? 0 : rc; /* it was only here */
+}
+
+static int do_unlink(struct request *r, const char *path, const struct place *at)
+{
+	struct spot s;
+	bool staged;
+	int rc = place_is_root(at) ? -EISDIR : parent_allows(r, path, W_OK | X_OK);
+
+	if (rc)
+		return rc;
+	names_settle(r->k, path, NULL, false, 1);
+	rc = spot_find(r->k, path, 0, &s);
+	staged = s.inode && s.inode->state != INODE_CLEAN;
+	if (!rc && strcmp(s.path, path))
+		rc = -ENOENT; /* a link among the directories: on_name() goes there */
+	else if (!rc && s.type == SLIP_DIRECTORY)
+		rc = -EISDIR;
+	else if (!rc && r->head->must_be_dir)
+		rc = -ENOTDIR;
+	spot_release(&s);
+	if (!rc)
+		rc = remove_on_server(r, path, at, staged);
+	if (!rc)
+		inode_drop(r->k, path, false);
+	else
+		name_changed(r->k, path);
+	names_unlock(r->k, path, NULL, false);
+	return rc;
+}
+
+int64_t request_unlink(struct request *r)
+{
+	return on_name(r, do_unlink);
+}
+
+static int do_rmdir(struct request *r, const char *path, const struct place *at)
+{
+	struct spot s;
+	int rc = place_is_root(at) ? -EBUSY : parent_allows(r, path, W_OK | X_OK);
+
+	if (rc)
+		return rc;
+	names_lock(r->k, path, NULL, true); /* nobody may be making a file in it */
+	rc = spot_find(r->k, path, 0, &s);
+	if (!rc && strcmp(s.path, path))
+		rc = -ENOENT;
+	else if (!rc && s.type != SLIP_DIRECTORY)
+		rc = -ENOTDIR;
+	spot_release(&s);
+	lock_take(&r->k->lock);
+	inodes_trim(r->k, false);
+	for (struct inode *in = r->k->inodes.by_path, *next; !rc && in; in = next) {
+		next = in->by_path.next;
+		if (in->state != INODE_CLEAN && path_below(in->path, path))
+			rc = -ENOTEMPTY;
+	}
+	lock_drop(&r->k->lock);
+	if (!rc)
+		rc = at->ops->remove(at->backend, at->path, false);
+	lock_take(&r->k->lock);
+	meta_drop_below(r->k, path);
+	if (!rc)
+		records_deleted(r->k, path);
+	lock_drop(&r->k->lock);
+	names_unlock(r->k, path, NULL, true);
+	return rc;
+}
+
+int64_t request_rmdir(struct request *r)
+{
+	return on_name(r, do_rmdir);
+}
+
+/* ---- moving ----------------------------------------------------------------------------------------------------- */
+
+struct move {
+	struct keeper *k;
+	const char *from, *to;
+	struct place source, target;
+	enum slip_type type;
+	bool staged;   /* the source has content that is only here */
+	bool replaces; /* there is a target */
+};
+
+/* Everything we know below the old name goes by the new one. Under the lock. */
+static void move_below(const struct move *m)
+{
+	size_t n = strlen(m->from);
+	char path[PATH_MAX];
+	struct inode *in, *next;
+
+	HASH_ITER(by_path, m->k->inodes.by_path, in, next)
+	{
+		if (!path_below(in->path, m->from))
+			continue;
+		if (snprintf(path, sizeof path, "%s%s", m->to, in->path + n) < PATH_MAX)
+			inode_rename(m->k, in, path);
+	}
+	for (int i = 0; i < records_high(m->k->records); i++) {
+		struct session_record *rec = record_at(m->k->records, i);
+		uint32_t kind = atomic_load(&rec->kind);
+
+		if (kind == SESSION_FREE || kind == SESSION_STAGED || atomic_load(&rec->deleted) ||
+		    !path_below(rec->path, m->from))
+			continue;
+		if (snprintf(path, sizeof path, "%s%s", m->to, rec->path + n) < PATH_MAX)
+			record_set_path(m->k->records, i, path);
+	}
+	meta_drop_below(m->k, m->from);
+	meta_drop_below(m->k, m->to);
+}
+
+static int move_look(struct request *r, struct move *m)
+{
+	struct spot s, t;
+	int rc = spot_find(m->k, m->from, 0, &s);
+
+	m->type = s.type;
+	m->staged = s.inode && s.inode->state != INODE_CLEAN;
+	if (!rc && strcmp(s.path, m->from))
+		rc = -ENOENT;
+	spot_release(&s);
+	if (rc)
+		return rc;
+	if (r->head->must_be_dir && m->type != SLIP_DIRECTORY)
+		return -ENOTDIR;
+	rc = spot_find(m->k, m->to, 0, &t);
+	m->replaces = !rc;
+	if (!rc && strcmp(t.path, m->to))
+		rc = -ENOENT;
+	else if (!rc && (r->head->flags & RENAME_NOREPLACE))
+		rc = -EEXIST;
+	else if (!rc && m->type == SLIP_DIRECTORY && t.type != SLIP_DIRECTORY)
+		rc = -ENOTDIR;
+	else if (!rc && m->type != SLIP_DIRECTORY && t.type == SLIP_DIRECTORY)
+		rc = -EISDIR;
+	else if (rc == -ENOENT && !strcmp(t.path, m->to) && *t.at.path)
+		rc = 0;
+	spot_release(&t);
+	return rc;
+}
+
+/* With the names held, and checked. */
+static int move_do(struct move *m, bool noreplace)
+{
+	int rc = m->replaces ? name_hide(m->k, m->to, &m->target) : 0;
+
+	if (rc >= 0)
+		rc = place_rename(&m->source, &m->target, noreplace);
+	if (rc == -ENOENT && m->staged)
+		rc = 0; /* nothing on the server yet: it is published under the new name */
+	if (rc)
+		return rc;
+	if (m->replaces)
+		inode_drop(m->k, m->to, false);
+	lock_take(&m->k->lock);
+	move_below(m);
+	lock_drop(&m->k->lock);
+	return 0;
+}
+
+static int rename_paths(struct request *r, const char *from, const char *to)
+{
+	struct move m = {.k = r->k, .from = from, .to = to};
+	bool tree;
+	struct spot s;
+	int rc = place_find(r->k->client, from, &m.source);
+
+	if (!rc)
+		rc = place_find(r->k->client, to, &m.target);
+	if (!rc && m.source.mount != m.target.mount)
+		rc = -EXDEV;
+	if (!rc && (place_is_root(&m.source) || place_is_root(&m.target)))
+		rc = -EBUSY;
+	if (!rc)
+		rc = parent_allows(r, from, W_OK | X_OK);
+	if (!rc)
+		rc = parent_allows(r, to, W_OK | X_OK);
+	if (rc)
+		return rc;
+	rc = spot_find(r->k, from, 0, &s);
+	tree = !rc && s.type == SLIP_DIRECTORY;
+	spot_release(&s);
+	if (rc)
+		return rc;
+	if (!strcmp(from, to))
+		return r->head->flags & RENAME_NOREPLACE ? -EEXIST : 0;
+	if (path_below(to, from))
+		return tree ? -EINVAL : -ENOTDIR;
+	names_settle(r->k, from, to, tree, 2);
+	rc = move_look(r, &m);
+	if (!rc && m.type == SLIP_DIRECTORY && !tree)
+		rc = -EAGAIN; /* became one meanwhile */
+	if (!rc)
+		rc = move_do(&m, r->head->flags & RENAME_NOREPLACE);
+	name_changed(r->k, to);
+	name_changed(r->k, from);
+	names_unlock(r->k, from, to, tree);
+	return rc;
+}
+
+int64_t request_rename(struct request *r)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (r->head->flags & ~(uint32_t)RENAME_NOREPLACE)
+		return -EINVAL;
+	memcpy(from, r->path, sizeof from);
+	memcpy(to, r->path2, sizeof to);
+	for (int links = 0; links < LINKS_MAX; links++) {
+		int walked, rc = rename_paths(r, from, to);
+		char *path = from;
+
+		if (rc == -EAGAIN)
+			continue;
+		if (rc != -ENOENT && rc != -ENOTDIR)
+			return rc;
+		walked = path_rewalk(r->k, path);
+		if (!walked) {
+			path = to;
+			walked = path_rewalk(r->k, path);
+		}
+		if (walked == SESSION_ELSEWHERE)
+			return reply_elsewhere(r, path);
+		if (walked <= 0)
+			return walked ? walked : rc;
+	}
+	return -ELOOP;
+}

@@ -1,0 +1,664 @@
+/*
+ * open.c: OPEN and CONTENT: which form a descriptor gets. Any write access: the staging file. Else a file staged here, or
+ * fetched lately; a worker's block file on this host that is the whole file; a file of at most a page, fetched; a range.
+ */
+#include "client/keeper.h"
+#include "client/log.h"
+#include "client/path.h"
+#include "client/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CREATE_ROUNDS 40
+#define LOCALS_MAX    1024u
+#define FETCH_BYTES   (1u << 20)
+
+/* What a fresh description of a staging file is opened with. */
+#define KERNEL_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_NOATIME | O_DIRECT | O_TRUNC | O_ASYNC)
+
+struct local_key {
+	uint64_t mount, id;
+};
+
+struct local {
+	UT_hash_handle hh;
+	struct local_key key;
+	int fd, record;
+	uint64_t used;
+};
+
+static bool writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static int access_wanted(int flags)
+{
+	if (flags & O_PATH)
+		return 0;
+	switch (flags & O_ACCMODE) {
+	case O_RDONLY:
+		return R_OK | (flags & O_TRUNC ? W_OK : 0);
+	case O_WRONLY:
+		return W_OK;
+	default:
+		return R_OK | W_OK;
+	}
+}
+
+/* ext4 and xfs know O_DIRECT, tmpfs does not: then without, as the data comes out right either way. */
+static int reopen(int fd, int flags)
+{
+	int again = fd_reopen(fd, flags & KERNEL_FLAGS);
+
+	return again == -EINVAL && (flags & O_DIRECT) ? fd_reopen(fd, flags & KERNEL_FLAGS & ~O_DIRECT) : again;
+}
+
+static int64_t reply_fd(struct request *r, int fd, int record)
+{
+	struct session_record *rec = record_at(r->k->records, record);
+
+	if (fd < 0)
+		return fd;
+	r->fd = fd;
+	r->reply->record = record;
+	r->reply->kind = atomic_load(&rec->kind);
+	return 0;
+}
+
+/* ---- content ---------------------------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const char *buf, size_t n)
+{
+	while (n) {
+		ssize_t part = write(fd, buf, n);
+
+		if (part < 0 && errno == EINTR)
+			continue;
+		if (part < 0)
+			return -errno;
+		buf += part;
+		n -= (size_t)part;
+	}
+	return 0;
+}
+
+static int content_copy(struct spot *s, struct backend_reader *reader, int fd, int64_t size)
+{
+	size_t room = size < FETCH_BYTES ? (size_t)size : FETCH_BYTES;
+	char *buf = malloc(room ? room : 1);
+	int rc = buf ? 0 : -ENOMEM;
+
+	for (int64_t off = 0; off < size && !rc;) {
+		size_t want = size - off < (int64_t)room ? (size_t)(size - off) : room;
+		ssize_t n = s->at.ops->reader_read(reader, buf, want, off, true);
+
+		rc = n < 0 ? (int)n : n == 0 ? -EIO : write_all(fd, buf, (size_t)n);
+		off += n > 0 ? n : 0;
+	}
+	free(buf);
+	return rc;
+}
+
+static int content_fetch(struct keeper *k, struct spot *s, struct inode *in)
+{
+	struct backend_reader *reader;
+	int fd, rc;
+
+	if (!s->file.st.size)
+		return 0;
+	if (!stage_room(k->stage, k->stage_max, (uint64_t)s->file.st.size))
+		return -ENOSPC;
+	rc = s->at.ops->reader_open(s->at.backend, &s->file, &reader);
+	if (rc)
+		return rc;
+	fd = fd_reopen(in->fd, O_WRONLY);
+	rc = fd < 0 ? fd : content_copy(s, reader, fd, s->file.st.size);
+	if (fd >= 0)
+		close(fd);
+	s->at.ops->reader_close(reader);
+	return rc;
+}
+
+/* A program's view of the times of a file it did not write: the server's, so the staging file gets them. */
+static void times_set(const struct inode *in, const struct session_attr *attr)
+{
+	struct timespec times[2] = {
+		{attr->atime_ns / 1000000000, attr->atime_ns % 1000000000},
+		{attr->mtime_ns / 1000000000, attr->mtime_ns % 1000000000},
+	};
+
+	if (futimens(in->fd, times))
+		log_note("times of %s: %s", in->path, strerror(errno));
+}
+
+int inode_fetch(struct keeper *k, struct spot *s, bool content, struct inode **out)
+{
+	struct inode *in;
+	int rc = content ? spot_file(s) : 0;
+
+	if (!rc && content && !s->st.complete)
+		rc = -EBUSY; /* another session is writing it */
+	if (!rc)
+		rc = inode_new(k, s->path, s->at.mount->index, &s->attr, s->st.id, &in);
+	if (rc)
+		return rc;
+	if (content)
+		rc = content_fetch(k, s, in);
+	lock_take(&k->lock);
+	if (rc) {
+		inode_put(k, in);
+	} else {
+		if (content)
+			times_set(in, &s->attr);
+		inode_save(k, in);
+		*out = in;
+	}
+	lock_drop(&k->lock);
+	return rc;
+}
+
+int inode_for_writing(struct keeper *k, struct spot *s, bool content, struct inode **out)
+{
+	struct inode *in;
+	int rc;
+
+	lock_take(&k->lock);
+	in = inode_find(k, s->path);
+	if (in)
+		inode_get(in);
+	rc = s->changes == k->metas.changes; /* what was found is still there */
+	lock_drop(&k->lock);
+	*out = in;
+	if (in)
+		return 0;
+	if (!rc && s->has_file) {
+		s->at.ops->release(s->at.backend, &s->file);
+		s->has_file = false;
+	}
+	rc = inode_fetch(k, s, content, &in);
+	if (rc)
+		return rc;
+	lock_take(&k->lock);
+	if (!content) {
+		in->state = INODE_DIRTY;
+		in->modified = true;
+	}
+	inode_link(k, in);
+	lock_drop(&k->lock);
+	*out = in;
+	return 0;
+}
+
+/* ---- for writing ------------------------------------------------------------------------------------------------ */
+
+/* Under the lock: so that no proof that nobody writes comes between the mark and the descriptor. */
+static int64_t open_inode_locked(struct request *r, struct inode *in, int flags)
+{
+	int fd;
+
+	if (writes(flags))
+		publish_open(r->k, in, flags);
+	fd = reopen(in->fd, flags);
+	if (writes(flags)) {
+		ranges_overridden(r->k, in);
+		if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY) /* no close of a writer will tell */
+			publish_event(r->k, in);
+	}
+	inode_attr(r->k, in, &r->reply->attr);
+	return reply_fd(r, fd, in->record);
+}
+
+static int64_t open_inode(struct request *r, struct inode *in, int flags)
+{
+	int64_t rc;
+
+	lock_take(&r->k->lock);
+	rc = open_inode_locked(r, in, flags);
+	lock_drop(&r->k->lock);
+	return rc;
+}
+
+static void inode_release(struct keeper *k, struct inode *in)
+{
+	lock_take(&k->lock);
+	inode_put(k, in);
+	lock_drop(&k->lock);
+}
+
+static int64_t open_writing(struct request *r, struct spot *s, int flags)
+{
+	struct inode *in = s->inode;
+	int64_t rc;
+
+	if (in && (!in->linked || r->head->record >= 0)) /* by descriptor: perhaps without a name */
+		return open_inode(r, in, flags);
+	if (!*s->at.path)
+		return -ENOENT;
+	names_lock(r->k, s->path, NULL, false);
+	rc = inode_for_writing(r->k, s, !(flags & O_TRUNC), &in);
+	if (!rc) {
+		rc = open_inode(r, in, flags);
+		inode_release(r->k, in);
+	}
+	names_unlock(r->k, s->path, NULL, false);
+	return rc;
+}
+
+/* ---- for reading ------------------------------------------------------------------------------------------------ */
+
+/* Under the lock. */
+static struct local *local_find(struct keeper *k, uint64_t mount, uint64_t id)
+{
+	struct local_key key = {mount, id};
+	struct local *l;
+
+	HASH_FIND(hh, k->locals, &key, sizeof key, l);
+	return l;
+}
+
+void locals_trim(struct keeper *k, unsigned keep)
+{
+	struct local *l, *next;
+
+	HASH_ITER(hh, k->locals, l, next)
+	{
+		if (k->local_count <= keep)
+			return;
+		if (!lease_alone(l->fd))
+			continue;
+		HASH_DEL(k->locals, l);
+		k->local_count--;
+		k->of_record[l->record] = NULL;
+		record_free(k->records, l->record);
+		close(l->fd);
+		free(l);
+	}
+}
+
+/* Takes fd over. Under the lock. */
+static struct local *local_new(struct keeper *k, const struct spot *s, int fd)
+{
+	struct record_identity identity = {.kind = SESSION_LOCAL, .mount = s->at.mount->index};
+	struct record_private private = {.file_id = s->st.id};
+	struct local *l = calloc(1, sizeof *l);
+	struct stat st;
+
+	if (l && !fstat(fd, &st) && record_find(k->records, st.st_dev, st.st_ino) < 0) {
+		identity.dev = st.st_dev;
+		identity.ino = st.st_ino;
+		l->record = record_new(k->records, &identity, &s->attr, s->path, &private);
+		if (l->record >= 0) {
+			l->key = (struct local_key){identity.mount, s->st.id};
+			l->fd = fd;
+			k->of_record[l->record] = l;
+			k->local_count++;
+			HASH_ADD(hh, k->locals, key, sizeof l->key, l);
+			return l;
+		}
+	}
+	close(fd);
+	free(l);
+	return NULL;
+}
+
+/* 0; -EOPNOTSUPP: not that way. */
+static int64_t open_local(struct request *r, struct spot *s, int flags)
+{
+	struct keeper *k = r->k;
+	struct local *l;
+	int64_t rc;
+	int fd = -1;
+
+	if (s->has_file) {
+		fd = s->at.ops->open_local(s->at.backend, &s->file);
+		if (fd < 0)
+			return -EOPNOTSUPP;
+	}
+	lock_take(&k->lock);
+	l = local_find(k, s->at.mount->index, s->st.id);
+	if (l && fd >= 0)
+		close(fd);
+	else if (!l && fd >= 0) {
+		locals_trim(k, LOCALS_MAX);
+		l = local_new(k, s, fd);
+	}
+	rc = l ? reply_fd(r, reopen(l->fd, flags & ~O_TRUNC), l->record) : -EOPNOTSUPP;
+	if (l && strcmp(record_at(k->records, l->record)->path, s->path)) /* renamed outside */
+		record_set_path(k->records, l->record, s->path);
+	lock_drop(&k->lock);
+	r->reply->attr = s->attr;
+	return rc;
+}
+
+static int64_t open_fetched(struct request *r, struct spot *s, int flags)
+{
+	struct keeper *k = r->k;
+	struct inode *in, *have;
+	int64_t rc = inode_fetch(k, s, true, &in);
+
+	if (rc)
+		return rc;
+	lock_take(&k->lock);
+	have = inode_find(k, s->path);
+	if (!have && s->changes == k->metas.changes)
+		inode_link(k, in);
+	if (have && inode_is(have, s->st.id)) { /* two at once */
+		inode_get(have);
+		inode_put(k, in);
+		in = have;
+	}
+	rc = open_inode_locked(r, in, flags);
+	inode_put(k, in);
+	inodes_trim(k, false);
+	lock_drop(&k->lock);
+	return rc;
+}
+
+static int64_t open_range(struct request *r, struct spot *s, int flags)
+{
+	int record = -1, fd = range_open(r->k, s, flags, &record);
+
+	r->reply->attr = s->attr;
+	return reply_fd(r, fd, record);
+}
+
+static int64_t open_reading(struct request *r, struct spot *s, int flags)
+{
+	uint64_t page = r->k->page_max;
+	int64_t rc;
+
+	flags &= ~(O_ACCMODE | O_PATH);
+	if (s->inode)
+		return open_inode(r, s->inode, flags);
+	if (!*s->at.path)
+		return -ENOENT;
+	rc = open_local(r, s, flags); /* one that is known */
+	if (rc != -EOPNOTSUPP)
+		return rc;
+	rc = spot_file(s);
+	if (rc)
+		return rc;
+	if (!s->st.complete)
+		return -EBUSY;
+	rc = s->st.size ? open_local(r, s, flags) : -EOPNOTSUPP;
+	if (rc != -EOPNOTSUPP)
+		return rc;
+	return (uint64_t)s->st.size <= page ? open_fetched(r, s, flags) : open_range(r, s, flags);
+}
+
+static int64_t open_spot(struct request *r, struct spot *s, int flags)
+{
+	int64_t rc;
+	int record = -1;
+
+	if (s->type == SLIP_SYMLINK)
+		return -ELOOP;
+	if (s->type == SLIP_DIRECTORY && writes(flags))
+		return -EISDIR;
+	if (s->type != SLIP_DIRECTORY && (flags & O_DIRECTORY))
+		return -ENOTDIR;
+	rc = attr_allows(r, &s->attr, access_wanted(flags));
+	if (rc)
+		return rc;
+	if (s->type != SLIP_DIRECTORY)
+		return writes(flags) ? open_writing(r, s, flags) : open_reading(r, s, flags);
+	if (!*s->at.path)
+		return -ENOENT;
+	r->reply->attr = s->attr;
+	rc = directory_open(r->k, s, flags, &record);
+	return reply_fd(r, (int)rc, record);
+}
+
+/* ---- making ----------------------------------------------------------------------------------------------------- */
+
+static int created(struct request *r, const char *path, const struct place *at, struct backend_writer *writer,
+		   uint64_t id, struct inode **out)
+{
+	struct session_attr attr = {.ino = id, .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct inode *in;
+	int rc = inode_new(r->k, path, at->mount->index, &attr, id, &in);
+
+	if (rc) {
+		at->ops->writer_abort(writer, true);
+		at->ops->writer_free(writer);
+		return rc;
+	}
+	lock_take(&r->k->lock);
+	in->writer = writer;
+	in->reserved = true;
+	in->state = INODE_DIRTY;
+	in->modified = true;
+	inode_link(r->k, in);
+	lock_drop(&r->k->lock);
+	*out = in;
+	return 0;
+}
+
+/* The name is taken at once, so that errors come at open and two cannot both win. Without asking first: most are new. */
+static int64_t create_named(struct request *r, const char *path, int flags)
+{
+	struct backend_writer *writer;
+	struct inode *in;
+	struct place at;
+	uint64_t id;
+	int64_t rc = place_find(r->k->client, path, &at);
+
+	if (!rc && place_is_root(&at))
+		rc = -EEXIST;
+	if (!rc)
+		rc = parent_allows(r, path, W_OK | X_OK);
+	if (rc)
+		return rc;
+	names_lock(r->k, path, NULL, false);
+	lock_take(&r->k->lock);
+	in = inode_find(r->k, path);
+	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
+	lock_drop(&r->k->lock);
+	if (!rc)
+		rc = at.ops->create(at.backend, at.path, r->head->mode & 0777, &writer, &id);
+	if (!rc)
+		rc = created(r, path, &at, writer, id, &in);
+	if (!rc) {
+		rc = open_inode(r, in, flags);
+		inode_release(r->k, in);
+	}
+	names_unlock(r->k, path, NULL, false);
+	return rc;
+}
+
+/* Lately seen to be there? Then making it is not tried first. */
+static bool known(struct keeper *k, const char *path)
+{
+	struct slip_stat st;
+	bool is;
+
+	lock_take(&k->lock);
+	is = inode_find(k, path) || !meta_get(k, path, &st);
+	lock_drop(&k->lock);
+	return is;
+}
+
+static int64_t open_creating(struct request *r, int flags)
+{
+	char path[PATH_MAX];
+	struct spot s;
+
+	memcpy(path, r->path, sizeof path);
+	for (int round = 0; round < CREATE_ROUNDS; round++) {
+		int64_t rc = -EEXIST;
+
+		if ((flags & O_EXCL) || round || !known(r->k, path))
+			rc = create_named(r, path, flags);
+		if (rc == -ENOENT || rc == -ENOTDIR) {
+			int walked = path_rewalk(r->k, path);
+
+			if (walked == SESSION_ELSEWHERE)
+				return reply_elsewhere(r, path);
+			if (walked <= 0)
+				return walked ? walked : rc;
+			continue;
+		}
+		if (rc != -EEXIST || (flags & O_EXCL))
+			return rc;
+		rc = spot_find(r->k, path, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
+		if (rc == SESSION_ELSEWHERE)
+			reply_elsewhere(r, s.path);
+		if (!rc)
+			rc = open_spot(r, &s, flags);
+		memcpy(path, s.path, sizeof path); /* where a link that leads to nothing leads */
+		spot_release(&s);
+		if (rc != -ENOENT)
+			return rc;
+		lock_take(&r->k->lock);
+		meta_drop(r->k, path);
+		lock_drop(&r->k->lock);
+	}
+	return -ELOOP;
+}
+
+/* O_TMPFILE: a staging file that never gets a name. */
+static int64_t open_unnamed(struct request *r, int flags)
+{
+	struct session_attr attr = {.mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct inode *in;
+	struct spot s;
+	int64_t rc;
+
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return -EINVAL;
+	rc = request_spot(r, SPOT_FOLLOW, &s);
+	if (!rc && s.type != SLIP_DIRECTORY)
+		rc = -ENOTDIR;
+	if (!rc)
+		rc = attr_allows(r, &s.attr, W_OK | X_OK);
+	attr.ino = hidden_id() | 1ull << 63; /* no file of the server's */
+	if (!rc)
+		rc = inode_new(r->k, s.path, s.at.mount->index, &attr, 0, &in);
+	spot_release(&s);
+	if (rc)
+		return rc;
+	lock_take(&r->k->lock);
+	in->state = INODE_DIRTY;
+	atomic_store(&record_at(r->k->records, in->record)->deleted, 1);
+	rc = open_inode_locked(r, in, flags & ~O_EXCL);
+	inode_put(r->k, in);
+	lock_drop(&r->k->lock);
+	return rc;
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------- */
+
+int64_t request_open(struct request *r)
+{
+	int flags = (int)r->head->flags;
+	struct spot s;
+	int64_t rc;
+
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return open_unnamed(r, flags & ~O_TMPFILE);
+	if ((flags & O_CREAT) && (flags & O_DIRECTORY))
+		return -EINVAL;
+	if ((flags & O_CREAT) && r->head->record < 0)
+		return r->head->must_be_dir ? -EISDIR : open_creating(r, flags);
+	rc = request_spot(r, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
+	if (!rc)
+		rc = open_spot(r, &s, flags);
+	spot_release(&s);
+	return rc;
+}
+
+int64_t request_content(struct request *r)
+{
+	struct session_record *rec = record_at(r->k->records, r->head->record);
+	struct spot s;
+	int64_t rc;
+
+	if (!rec || atomic_load(&rec->kind) != SESSION_RANGE)
+		return -EBADF;
+	rc = range_spot(r->k, r->head->record, &s);
+	if (!rc && s.inode)
+		rc = open_inode(r, s.inode, O_RDONLY);
+	else if (!rc)
+		rc = open_fetched(r, &s, O_RDONLY);
+	spot_release(&s);
+	return rc;
+}
+
+/* The inode of a STAGED record; a reference. */
+static struct inode *staged_get(struct keeper *k, int record)
+{
+	struct session_record *rec = record_at(k->records, record);
+	struct inode *in = NULL;
+
+	lock_take(&k->lock);
+	if (rec && atomic_load(&rec->kind) == SESSION_STAGED)
+		in = k->of_record[record];
+	if (in)
+		inode_get(in);
+	lock_drop(&k->lock);
+	return in;
+}
+
+int64_t request_closed(struct request *r)
+{
+	struct inode *in = staged_get(r->k, r->head->record);
+	int rc;
+
+	if (!in)
+		return 0; /* nobody had it open any more, and it was clean */
+	rc = publish_closed(r->k, in);
+	inode_release(r->k, in);
+	return rc;
+}
+
+int64_t request_sync(struct request *r)
+{
+	struct inode *in = staged_get(r->k, r->head->record);
+	int rc = 0;
+
+	if (!in)
+		return -EBADF;
+	if (r->k->fsync_publishes)
+		rc = publish_sync(r->k, in);
+	inode_release(r->k, in);
+	return rc;
+}
+
+/* As a program would: open, cut, close. */
+int64_t request_truncate(struct request *r)
+{
+	struct inode *in;
+	struct spot s;
+	int64_t rc;
+
+	if (r->head->a < 0)
+		return -EINVAL;
+	rc = request_spot(r, SPOT_FOLLOW | SPOT_FILE, &s);
+	if (!rc)
+		rc = open_spot(r, &s, r->head->a ? O_WRONLY : O_WRONLY | O_TRUNC);
+	spot_release(&s);
+	if (rc)
+		return rc;
+	if (ftruncate(r->fd, r->head->a))
+		rc = -errno;
+	close(r->fd);
+	r->fd = -1;
+	in = staged_get(r->k, r->reply->record);
+	if (in) {
+		int published = publish_closed(r->k, in);
+
+		rc = rc ? rc : published;
+		inode_release(r->k, in);
+	}
+	return rc;
+}

@@ -1,0 +1,273 @@
+/*
+ * placeholder.c: the kernel objects behind RANGE and DIRECTORY descriptions.
+ *
+ * A slot is a file of mode 0, opened with access mode 3: its close is reported by the watch on the directory of slots. It
+ * can be used again then. A directory is made with its parent, opened, and both are removed: nothing is above it that
+ * could be listed by "..", and its name is never used twice.
+ */
+#include "client/keeper.h"
+#include "client/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- slots ------------------------------------------------------------------------------------------------------ */
+
+static void slot_path(uint64_t slot, char out[40])
+{
+	snprintf(out, 40, "slots/%llx", (unsigned long long)slot);
+}
+
+static int slot_take(struct keeper *k, uint64_t *slot)
+{
+	char path[40];
+	bool fresh;
+
+	lock_take(&k->lock);
+	fresh = !k->slots_free_count;
+	*slot = fresh ? ++k->slots_made : k->slots_free[--k->slots_free_count];
+	lock_drop(&k->lock);
+	slot_path(*slot, path);
+	/* mknod, because a close would be reported */
+	return fresh && mknodat(k->dir_fd, path, S_IFREG, 0) ? -errno : 0;
+}
+
+int slot_open(struct keeper *k, uint64_t *slot, struct stat *st)
+{
+	char path[40];
+	int fd, rc = slot_take(k, slot);
+
+	if (rc)
+		return rc;
+	slot_path(*slot, path);
+	if (fchmodat(k->dir_fd, path, 0600, 0))
+		goto fail;
+	fd = openat(k->dir_fd, path, O_ACCMODE | O_CLOEXEC | O_NOFOLLOW);
+	rc = fd < 0 ? -errno : fd;
+	fchmodat(k->dir_fd, path, 0, 0);
+	if (fd >= 0 && !fstat(fd, st))
+		return fd;
+	if (fd < 0) {
+		slot_give(k, *slot);
+		return rc;
+	}
+	close(fd);
+fail:
+	rc = -errno;
+	slot_drop(k, *slot);
+	return rc;
+}
+
+void slot_give(struct keeper *k, uint64_t slot)
+{
+	lock_take(&k->lock);
+	if (k->slots_free_count < SESSION_RECORDS)
+		k->slots_free[k->slots_free_count++] = slot;
+	lock_drop(&k->lock);
+}
+
+void slot_drop(struct keeper *k, uint64_t slot)
+{
+	char path[40];
+
+	slot_path(slot, path);
+	unlinkat(k->dir_fd, path, 0);
+}
+
+int slot_record(struct keeper *k, const char *name)
+{
+	char path[NAME_MAX + 8];
+	struct stat st;
+
+	snprintf(path, sizeof path, "slots/%s", name);
+	if (fstatat(k->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	return record_find(k->records, st.st_dev, st.st_ino);
+}
+
+/* ---- directories ------------------------------------------------------------------------------------------------ */
+
+static int directory_made(struct keeper *k, const char *path, int *watch, struct stat *st)
+{
+	char whole[PATH_MAX + 48];
+	int fd;
+
+	snprintf(whole, sizeof whole, "%s/%s", k->dir, path);
+	*watch = inotify_add_watch(k->inotify_fd, whole, IN_DELETE_SELF | IN_ONLYDIR);
+	if (*watch < 0)
+		return -errno;
+	fd = openat(k->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && !fstat(fd, st))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -EMFILE;
+}
+
+static int directory_record_new(struct keeper *k, const struct spot *s, int flags, int watch, const struct stat *st)
+{
+	struct record_identity identity = {SESSION_DIRECTORY, st->st_dev, st->st_ino, s->at.mount->index};
+	struct record_private private = {.file_id = s->st.id};
+	int record = record_new(k->records, &identity, &s->attr, s->path, &private);
+
+	if (record >= 0) {
+		atomic_store(&record_at(k->records, record)->status,
+			     (uint32_t)flags & (O_NONBLOCK | O_NOATIME | O_ASYNC));
+		lock_take(&k->lock);
+		k->watch_of[record] = watch;
+		lock_drop(&k->lock);
+	}
+	return record;
+}
+
+/* The removal is the last step: whatever the watch reports comes after the record is there. */
+int directory_open(struct keeper *k, const struct spot *s, int flags, int *record)
+{
+	char parent[40], path[48];
+	struct stat st;
+	uint64_t number;
+	int fd, watch = -1;
+
+	lock_take(&k->lock);
+	number = ++k->directories_made;
+	lock_drop(&k->lock);
+	snprintf(parent, sizeof parent, "d/%llx", (unsigned long long)number);
+	snprintf(path, sizeof path, "%s/c", parent);
+	if (mkdirat(k->dir_fd, parent, 0700))
+		return -errno;
+	fd = mkdirat(k->dir_fd, path, 0700) ? -errno : directory_made(k, path, &watch, &st);
+	*record = fd < 0 ? fd : directory_record_new(k, s, flags, watch, &st);
+	unlinkat(k->dir_fd, path, AT_REMOVEDIR);
+	unlinkat(k->dir_fd, parent, AT_REMOVEDIR);
+	if (fd >= 0 && *record < 0) {
+		close(fd);
+		return *record;
+	}
+	return fd;
+}
+
+int directory_record(struct keeper *k, int watch)
+{
+	int found = -ENOENT;
+
+	lock_take(&k->lock);
+	for (int i = 0; i < records_high(k->records) && found < 0; i++)
+		if (k->watch_of[i] == watch && atomic_load(&record_at(k->records, i)->kind) == SESSION_DIRECTORY)
+			found = i;
+	lock_drop(&k->lock);
+	return found;
+}
+
+/* ---- who is still there? ---------------------------------------------------------------------------------------- */
+
+struct census {
+	struct keeper *k;
+	unsigned char *seen; /* per record */
+};
+
+static void census_file(struct census *c, const char *path)
+{
+	struct stat st;
+	int record, watch;
+
+	if (stat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return;
+	record = record_find(c->k->records, st.st_dev, st.st_ino);
+	if (record < 0 || c->seen[record])
+		return;
+	c->seen[record] = 1;
+	if (!S_ISDIR(st.st_mode) || c->k->watch_of[record])
+		return;
+	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF | IN_ONLYDIR); /* removed, but reachable so */
+	lock_take(&c->k->lock);
+	c->k->watch_of[record] = watch > 0 ? watch : 0;
+	lock_drop(&c->k->lock);
+}
+
+static void census_process(struct census *c, const char *pid)
+{
+	char path[600];
+	struct dirent *e;
+	DIR *fds;
+
+	snprintf(path, sizeof path, "/proc/%.20s/cwd", pid);
+	census_file(c, path);
+	snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+	fds = opendir(path);
+	while (fds && (e = readdir(fds))) {
+		if (*e->d_name == '.')
+			continue;
+		snprintf(path, sizeof path, "/proc/%.20s/fd/%.255s", pid, e->d_name);
+		census_file(c, path);
+	}
+	if (fds)
+		closedir(fds);
+}
+
+static void census_take(struct census *c)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+
+	while (proc && (e = readdir(proc)))
+		if (*e->d_name >= '0' && *e->d_name <= '9')
+			census_process(c, e->d_name);
+	if (proc)
+		closedir(proc);
+}
+
+/*
+ * No lease sees an access mode of 3, and a removed directory has no name: who holds them is read in /proc. A descriptor in
+ * flight is not found there; so that it never means another file, a slot whose end was not seen is not used again.
+ */
+void placeholders_check(struct keeper *k)
+{
+	struct census c = {.k = k, .seen = calloc(SESSION_RECORDS, 1)};
+	int high = records_high(k->records);
+
+	if (!c.seen)
+		return;
+	census_take(&c);
+	for (int i = 0; i < high; i++) {
+		uint32_t kind = atomic_load(&record_at(k->records, i)->kind);
+
+		if (c.seen[i])
+			continue;
+		if (kind == SESSION_RANGE) {
+			uint64_t slot = record_private(k->records, i).place;
+
+			range_close(k, i);
+			slot_drop(k, slot);
+		} else if (kind == SESSION_DIRECTORY || (kind == SESSION_LOCAL && !k->of_record[i])) {
+			lock_take(&k->lock);
+			if (kind == SESSION_DIRECTORY)
+				listing_free(k->of_record[i]);
+			k->of_record[i] = NULL;
+			k->watch_of[i] = 0;
+			record_free(k->records, i);
+			lock_drop(&k->lock);
+		}
+	}
+	free(c.seen);
+}
+
+int placeholder_start(struct keeper *k)
+{
+	struct timespec now;
+
+	if ((mkdirat(k->dir_fd, "slots", 0700) && errno != EEXIST) ||
+	    (mkdirat(k->dir_fd, "d", 0700) && errno != EEXIST))
+		return -errno;
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* Higher than any that an earlier keeper of this session used. */
+	k->slots_made = k->directories_made = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return 0;
+}

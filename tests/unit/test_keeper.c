@@ -1,0 +1,852 @@
+/* test_keeper.c: a keeper process over a local directory, asked as a program asks it. */
+#include "tests/unit/unit.h"
+#include "tests/unit/local_backend.h"
+#include "tests/unit/session_fixture.h"
+#include "client/keeper.h"
+#include "client/log.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/uio.h>
+
+static struct session s;
+static char root[64];
+
+static int keeper_child(struct session *session, int ready)
+{
+	const char *const settings[] = {"mounts=/t=goosefs://x:1/", "stage=/dev/shm", "page_size=64K",
+					"page_cache_max=8M", NULL};
+	struct keeper_options options = {.dir = session->dir,
+					 .listen_fd = session->listen_fd,
+					 .ready_fd = ready,
+					 .parent_fd = session->alive[0]};
+	char log[96];
+
+	snprintf(log, sizeof log, "%s/log", session->dir);
+	log_open(getenv("KEEPER_LOG") ? getenv("KEEPER_LOG") : "error", getenv("KEEPER_LOG") ? NULL : log);
+	if (slip_client_new(settings, &options.client))
+		return 1;
+	((struct mount *)mount_at(options.client->mounts, 0))->ops = &local_backend;
+	fcntl(session->alive[0], F_SETFL, O_NONBLOCK);
+	return keeper_run(&options);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	local_knobs = mmap(NULL, sizeof *local_knobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	strcpy(root, "/dev/shm/slipstream-root-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	chmod(root, 0755);
+	strcpy(local_knobs->root, root);
+	session_make(&s);
+	session_keeper(&s, keeper_child);
+	session_map(&s);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	session_release(&s);
+	nftw(root, session_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	munmap(local_knobs, sizeof *local_knobs);
+	return 0;
+}
+
+/* ---- the cluster, seen from outside ------------------------------------------------------------------------------- */
+
+static const char *outside(const char *path)
+{
+	static char full[512];
+
+	snprintf(full, sizeof full, "%s%s", root, path);
+	return full;
+}
+
+/* Content of a complete file; NULL: none. */
+static const char *published(const char *path)
+{
+	static char text[1 << 20];
+	int fd = open(outside(path), O_RDONLY);
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	fstat(fd, &st);
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return st.st_mode & S_ISVTX ? NULL : text;
+}
+
+static void put_outside(const char *path, const char *text, size_t n)
+{
+	int fd = open(outside(path), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, n), n);
+	close(fd);
+}
+
+static bool eventually(bool (*is)(const void *), const void *context)
+{
+	for (int i = 0; i < 500; i++) {
+		if (is(context))
+			return true;
+		poll(NULL, 0, 10);
+	}
+	return false;
+}
+
+static bool is_published(const void *path)
+{
+	return published(path) != NULL;
+}
+
+static const char *read_fd(int fd)
+{
+	static char text[4096];
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void cat(const char *path, const char *expected)
+{
+	int fd = session_open(&s, path, O_RDONLY, 0);
+
+	assert_true(fd >= 0);
+	assert_string_equal(read_fd(fd), expected);
+	close(fd);
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------------- */
+
+static void says_hello(void **state)
+{
+	struct session_hello hello;
+
+	(void)state;
+	assert_int_equal(session_ask(&s,
+				     (struct session_request){.op = SESSION_HELLO, .record = -1, .a = SESSION_VERSION},
+				     NULL, NULL, 0),
+			 0);
+	memcpy(&hello, s.in, sizeof hello);
+	assert_int_equal(hello.page_bytes, 65536);
+	assert_true(s.got >= 0);
+	assert_int_equal(fcntl(s.got, F_GETFL) & O_ACCMODE, O_RDONLY);
+	close(s.got);
+	assert_int_equal(
+		session_ask(&s, (struct session_request){.op = SESSION_HELLO, .record = -1, .a = 99}, NULL, NULL, 0),
+		-EPROTO);
+}
+
+static void refuses_nonsense(void **state)
+{
+	struct session_request head = {.op = 9999, .record = -1};
+	char byte = 0;
+	int n;
+
+	(void)state;
+	assert_int_equal(session_ask(&s, head, NULL, NULL, 0), -EINVAL);
+	head = (struct session_request){.op = SESSION_STAT, .record = -1};
+	assert_int_equal(session_ask(&s, head, NULL, "no-nul", 6), -EINVAL);
+	head.record = 1 << 30;
+	assert_int_equal(session_ask(&s, head, NULL, NULL, 0), -EBADF);
+	head = (struct session_request){.op = SESSION_READ, .record = 5, .a = -1, .b = INT64_MAX};
+	assert_true(session_ask(&s, head, NULL, NULL, 0) < 0);
+	/* half a header: hung up on, and others are served */
+	assert_int_equal(send(s.fd, &byte, 1, MSG_NOSIGNAL), 1);
+	n = (int)recv(s.fd, &byte, 1, 0);
+	assert_true(n <= 0);
+	close(s.fd);
+	s.fd = -1;
+	/* a client that is gone before its answer */
+	for (int i = 0; i < 20; i++) {
+		session_connect(&s);
+		head = (struct session_request){.op = SESSION_OPEN, .bytes = 3, .record = -1, .flags = O_DIRECTORY};
+		struct iovec iov[2] = {{&head, sizeof head}, {"/t", 3}};
+
+		assert_true(writev(s.fd, iov, 2) > 0);
+		close(s.fd);
+	}
+	s.fd = -1;
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t"), 0);
+}
+
+static void publishes_at_close(void **state)
+{
+	struct stat st;
+	int fd, record;
+
+	(void)state;
+	fd = session_open(&s, "/t/new", O_WRONLY | O_CREAT | O_EXCL, 0640);
+	assert_true(fd >= 0);
+	record = s.reply.record;
+	assert_int_equal(s.reply.kind, SESSION_STAGED);
+	assert_int_equal(session_find(&s, fd), record);
+	assert_int_equal(write(fd, "hello\n", 6), 6);
+	assert_null(published("/new"));
+	assert_int_equal(session_open(&s, "/t/new", O_WRONLY | O_CREAT | O_EXCL, 0600), -EEXIST);
+	cat("/t/new", "hello\n"); /* as if it were published */
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/new"), 0);
+	assert_int_equal(s.reply.attr.size, 6);
+	assert_int_equal(s.reply.attr.mode, S_IFREG | 0640);
+	uint64_t ino = s.reply.attr.ino;
+
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/new"), "hello\n");
+	assert_int_equal(stat(outside("/new"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/new"), 0);
+	assert_int_equal(s.reply.attr.ino, ino);
+}
+
+static void tells_errors_at_open(void **state)
+{
+	(void)state;
+	assert_int_equal(session_open(&s, "/t/none/x", O_WRONLY | O_CREAT, 0600), -ENOENT);
+	assert_int_equal(session_open(&s, "/t/none", O_RDONLY, 0), -ENOENT);
+	assert_int_equal(session_open(&s, "/t", O_WRONLY, 0), -EISDIR);
+	put_outside("/f", "x", 1);
+	assert_int_equal(session_open(&s, "/t/f/x", O_RDONLY, 0), -ENOTDIR);
+	assert_int_equal(session_open(&s, "/t/f", O_RDONLY | O_DIRECTORY, 0), -ENOTDIR);
+}
+
+static void replaces_only_when_complete(void **state)
+{
+	int fd, record;
+
+	(void)state;
+	put_outside("/old", "old content", 11);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/old"), 0);
+	uint64_t ino = s.reply.attr.ino;
+
+	fd = session_open(&s, "/t/old", O_WRONLY | O_TRUNC, 0);
+	record = s.reply.record;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "new", 3), 3);
+	assert_string_equal(published("/old"), "old content");
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/old"), "new");
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/old"), 0);
+	assert_int_equal(s.reply.attr.ino, ino); /* though the server has another file there */
+}
+
+static void appends_to_what_is_there(void **state)
+{
+	int fd, record;
+
+	(void)state;
+	put_outside("/log", "one\n", 4);
+	fd = session_open(&s, "/t/log", O_WRONLY | O_APPEND, 0);
+	record = s.reply.record;
+	assert_int_equal(write(fd, "two\n", 4), 4);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/log"), "one\ntwo\n");
+}
+
+static void waits_for_the_last_writer(void **state)
+{
+	int fd, copy, record;
+
+	(void)state;
+	fd = session_open(&s, "/t/w", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	copy = dup(fd);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_null(published("/w"));
+	assert_int_equal(write(copy, "x", 1), 1);
+	close(copy); /* nobody says so: the kernel does */
+	assert_true(eventually(is_published, "/w"));
+	assert_string_equal(published("/w"), "x");
+}
+
+static void waits_for_a_mapping(void **state)
+{
+	int fd, record;
+	char *map;
+
+	(void)state;
+	fd = session_open(&s, "/t/m", O_RDWR | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(ftruncate(fd, 4), 0);
+	map = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	memcpy(map, "maps", 4);
+	assert_null(published("/m"));
+	munmap(map, 4);
+	assert_true(eventually(is_published, "/m"));
+	assert_string_equal(published("/m"), "maps");
+}
+
+static void lets_a_writer_back_in(void **state)
+{
+	char path[4096], name[96], *big = calloc(1, 8 << 20);
+	int fd, again, record;
+	struct timespec a, b;
+
+	(void)state;
+	fd = session_open(&s, "/t/big", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(write(fd, big, 8 << 20), 8 << 20);
+	free(big);
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(name, path, sizeof path - 1);
+
+	path[n] = '\0';
+	atomic_store(&local_knobs->write_ms, 200);
+	close(fd);
+	poll(NULL, 0, 100); /* the upload is under way */
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	again = open(path, O_WRONLY); /* natively: the kernel holds it back until the lease is let go */
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	assert_true(again >= 0);
+	assert_true((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < 100);
+	assert_int_equal(pwrite(again, "late", 4, 0), 4);
+	atomic_store(&local_knobs->write_ms, 0);
+	assert_null(published("/big"));
+	close(again);
+	assert_int_equal(session_on(&s, SESSION_CLOSED, record), 0);
+	assert_true(eventually(is_published, "/big"));
+	assert_memory_equal(published("/big"), "late", 4);
+}
+
+static void syncs_and_goes_on(void **state)
+{
+	int fd, record;
+
+	(void)state;
+	fd = session_open(&s, "/t/s", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(write(fd, "one", 3), 3);
+	assert_int_equal(session_on(&s, SESSION_SYNC, record), 0);
+	assert_string_equal(published("/s"), "one");
+	assert_int_equal(write(fd, "two", 3), 3);
+	assert_string_equal(published("/s"), "one");
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/s"), "onetwo");
+}
+
+static void does_not_publish_what_is_unchanged(void **state)
+{
+	int fd, record, completes;
+
+	(void)state;
+	assert_int_equal(session_write(&s, "/t/u", "same"), 0);
+	poll(NULL, 0, 30); /* past the tick that the write was stamped with */
+	completes = atomic_load(&local_knobs->completes);
+	fd = session_open(&s, "/t/u", O_WRONLY, 0);
+	record = s.reply.record;
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_int_equal(atomic_load(&local_knobs->completes), completes);
+	fd = session_open(&s, "/t/u", O_WRONLY, 0);
+	assert_int_equal(pwrite(fd, "S", 1, 0), 1);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/u"), "Same");
+}
+
+static void names(void **state)
+{
+	struct session_request head = {.op = SESSION_RENAME, .record = -1};
+	int fd, record;
+
+	(void)state;
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_MKDIR, .record = -1, .mode = 0755},
+				     "/t/d", NULL, 0),
+			 0);
+	assert_int_equal(session_op(&s, SESSION_MKDIR, "/t/d"), -EEXIST);
+	fd = session_open(&s, "/t/d/a", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(session_op(&s, SESSION_RMDIR, "/t/d"), -ENOTEMPTY);
+	/* a renamed directory carries what is pending below it */
+	assert_int_equal(session_ask(&s, head, "/t/d", "/t/e", 5), 0);
+	assert_string_equal(s.records->record[record].path, "/t/e/a");
+	assert_int_equal(write(fd, "a", 1), 1);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/e/a"), "a");
+	/* over a pending one */
+	fd = session_open(&s, "/t/e/b", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(write(fd, "lost", 4), 4);
+	assert_int_equal(session_ask(&s, head, "/t/e/a", "/t/e/b", 7), 0);
+	assert_int_equal(atomic_load(&s.records->record[record].deleted), 1);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/e/b"), "a");
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/e/a"), -ENOENT);
+	/* removed while pending */
+	fd = session_open(&s, "/t/e/c", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(session_op(&s, SESSION_UNLINK, "/t/e/c"), 0);
+	assert_int_equal(access(outside("/e/c"), F_OK), -1);
+	session_on(&s, SESSION_NAME, record);
+	assert_string_equal(s.in, "/t/e/c (deleted)");
+	assert_int_equal(session_write(&s, "/t/e/c", "again"), 0);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_string_equal(published("/e/c"), "again");
+	assert_int_equal(session_op(&s, SESSION_UNLINK, "/t/e"), -EISDIR);
+	assert_int_equal(session_op(&s, SESSION_RMDIR, "/t/e/c"), -ENOTDIR);
+}
+
+static int listed(const char *path, char names[][256], int max)
+{
+	int fd = session_open(&s, path, O_RDONLY | O_DIRECTORY, 0), record = s.reply.record, n = 0;
+	int64_t at = 0, rc;
+
+	assert_true(fd >= 0);
+	assert_int_equal(s.reply.kind, SESSION_DIRECTORY);
+	while ((rc = session_ask(&s, (struct session_request){.op = SESSION_LIST, .record = record, .a = at, .b = 256},
+				 NULL, NULL, 0)) > 0) {
+		for (unsigned i = 0; i < s.reply.bytes;) {
+			const struct session_dirent *d = (const struct session_dirent *)(s.in + i);
+
+			if (n < max)
+				strcpy(names[n++], d->name);
+			i += d->bytes;
+		}
+		at += rc;
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(n, at);
+	close(fd);
+	return n;
+}
+
+static void lists_pending_files_and_hides_ours(void **state)
+{
+	char names[64][256];
+	int fd, stats;
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "/f%d", i);
+		put_outside(name, "x", 1);
+	}
+	put_outside("/.slipstream-0123456789abcdef", "x", 1);
+	fd = session_open(&s, "/t/pending", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(listed("/t", names, 64), 13);
+	assert_string_equal(names[0], ".");
+	assert_string_equal(names[1], "..");
+	assert_string_equal(names[12], "pending");
+	stats = atomic_load(&local_knobs->stats);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f3"), 0);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f7"), 0);
+	assert_int_equal(atomic_load(&local_knobs->stats), stats); /* the listing told */
+	close(fd);
+}
+
+static bool record_is_free(const void *record)
+{
+	return atomic_load(&s.records->record[*(const int *)record].kind) == SESSION_FREE;
+}
+
+static void frees_records_of_the_gone(void **state)
+{
+	static char big[300000];
+	int fd, record, copy;
+	struct stat st;
+
+	(void)state;
+	fd = session_open(&s, "/t", O_RDONLY, 0);
+	record = s.reply.record;
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(S_ISDIR(st.st_mode) && st.st_nlink == 0);
+	copy = dup(fd);
+	close(fd);
+	poll(NULL, 0, 50);
+	assert_false(record_is_free(&record));
+	close(copy);
+	assert_true(eventually(record_is_free, &record));
+	put_outside("/big", big, sizeof big);
+	for (int i = 0; i < 3; i++) {
+		fd = session_open(&s, "/t/big", O_RDONLY, 0);
+		record = s.reply.record;
+		assert_int_equal(s.reply.kind, SESSION_RANGE);
+		assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, 3);
+		close(fd);
+		assert_true(eventually(record_is_free, &record));
+	}
+}
+
+static int64_t range_read(int record, int64_t off, int64_t n, unsigned flags)
+{
+	return session_ask(
+		&s, (struct session_request){.op = SESSION_READ, .record = record, .flags = flags, .a = off, .b = n},
+		NULL, NULL, 0);
+}
+
+static void reads_by_range(void **state)
+{
+	static char big[700000];
+	const struct session_cache *cache;
+	struct session_hello hello;
+	int fd, record;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof big; i++)
+		big[i] = (char)(i * 31 + i / 4096);
+	put_outside("/r", big, sizeof big);
+	session_ask(&s, (struct session_request){.op = SESSION_HELLO, .record = -1, .a = SESSION_VERSION}, NULL, NULL,
+		    0);
+	memcpy(&hello, s.in, sizeof hello);
+	cache = mmap(NULL, hello.cache_bytes, PROT_READ, MAP_SHARED, s.got, 0);
+	assert_true(cache != MAP_FAILED);
+	close(s.got);
+	fd = session_open(&s, "/t/r", O_RDONLY, 0);
+	record = s.reply.record;
+	uint64_t content = atomic_load(&s.records->record[record].content);
+
+	assert_true(content);
+	for (int64_t off = 0, n; (n = range_read(record, off, 65536, 0)) != 0; off += n) {
+		uint64_t number = (uint64_t)off / 65536,
+			 first = (uint64_t)session_set(cache, content, number) * SESSION_WAYS, i;
+
+		assert_true(n > 0);
+		if (s.reply.flags & REPLY_INLINE) {
+			assert_memory_equal(s.in, big + off, n);
+			continue;
+		}
+		for (i = first; i < first + SESSION_WAYS; i++)
+			if (cache->page[i].content == content && cache->page[i].number == number)
+				break;
+		assert_true(i < first + SESSION_WAYS);
+		assert_memory_equal((const char *)cache + cache->first_page + i * 65536 + off % 65536, big + off, n);
+	}
+	assert_int_equal(range_read(record, 500000, 1000, 1), 1000);
+	assert_true(s.reply.flags & REPLY_INLINE);
+	assert_memory_equal(s.in, big + 500000, 1000);
+	assert_int_equal(range_read(record, sizeof big, 1, 0), 0);
+	/* content-backed after all: for mmap */
+	assert_int_equal(session_on(&s, SESSION_CONTENT, record), 0);
+	assert_int_equal(s.reply.kind, SESSION_STAGED);
+	char *map = mmap(NULL, sizeof big, PROT_READ, MAP_PRIVATE, s.got, 0);
+
+	assert_memory_equal(map, big, sizeof big);
+	munmap(map, sizeof big);
+	close(s.got);
+	close(fd);
+	munmap((void *)cache, hello.cache_bytes);
+}
+
+static void range_readers_see_what_is_written_and_keep_what_is_removed(void **state)
+{
+	static char big[300000];
+	int fd, record, writer, staged;
+
+	(void)state;
+	memset(big, 'o', sizeof big);
+	put_outside("/r", big, sizeof big);
+	fd = session_open(&s, "/t/r", O_RDONLY, 0);
+	record = s.reply.record;
+	writer = session_open(&s, "/t/r", O_RDWR, 0);
+	staged = s.reply.record;
+	assert_int_equal(atomic_load(&s.records->record[record].content), 0);
+	assert_int_equal(pwrite(writer, "new", 3, 0), 3);
+	assert_int_equal(range_read(record, 0, 10, 0), 10);
+	assert_true(s.reply.flags & REPLY_INLINE);
+	assert_memory_equal(s.in, "newooooooo", 10);
+	assert_int_equal(session_close(&s, writer, staged), 0);
+	close(fd);
+
+	put_outside("/q", big, sizeof big);
+	fd = session_open(&s, "/t/q", O_RDONLY, 0);
+	record = s.reply.record;
+	assert_int_equal(session_op(&s, SESSION_UNLINK, "/t/q"), 0);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/q"), -ENOENT);
+	assert_int_equal(atomic_load(&s.records->record[record].deleted), 1);
+	assert_int_equal(range_read(record, 200000, 10, 1), 10);
+	assert_memory_equal(s.in, "oooooooooo", 10);
+	close(fd);
+	assert_true(eventually(record_is_free, &record));
+}
+
+static bool nothing_hidden(const void *unused)
+{
+	DIR *dir = opendir(root);
+	struct dirent *e;
+	bool none = true;
+
+	(void)unused;
+	while ((e = readdir(dir)))
+		none &= strncmp(e->d_name, ".slipstream-", 12) != 0;
+	closedir(dir);
+	return none;
+}
+
+static void gives_local_blocks(void **state)
+{
+	int a, b, record;
+
+	(void)state;
+	atomic_store(&local_knobs->local, 1);
+	put_outside("/l", "local", 5);
+	a = session_open(&s, "/t/l", O_RDONLY, 0);
+	record = s.reply.record;
+	assert_int_equal(s.reply.kind, SESSION_LOCAL);
+	b = session_open(&s, "/t/l", O_RDONLY, 0);
+	assert_int_equal(s.reply.record, record);
+	assert_int_equal(lseek(a, 3, SEEK_SET), 3);
+	assert_int_equal(lseek(b, 0, SEEK_CUR), 0); /* descriptions of their own */
+	assert_string_equal(read_fd(b), "local");
+	close(a);
+	close(b);
+}
+
+static void follows_links(void **state)
+{
+	(void)state;
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_MKDIR, .record = -1, .mode = 0755},
+				     "/t/d", NULL, 0),
+			 0);
+	assert_int_equal(session_write(&s, "/t/d/f", "there"), 0);
+	assert_int_equal(
+		session_ask(&s, (struct session_request){.op = SESSION_SYMLINK, .record = -1}, "/t/rel", "d/f", 4), 0);
+	assert_int_equal(
+		session_ask(&s, (struct session_request){.op = SESSION_SYMLINK, .record = -1}, "/t/dir", "/t/d", 5), 0);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_SYMLINK, .record = -1}, "/t/out",
+				     "/etc/passwd", 12),
+			 0);
+	assert_int_equal(
+		session_ask(&s, (struct session_request){.op = SESSION_SYMLINK, .record = -1}, "/t/loop", "loop", 5),
+		0);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_SYMLINK, .record = -1}, "/t/dangling",
+				     "d/new", 6),
+			 0);
+	cat("/t/rel", "there");
+	cat("/t/dir/f", "there");
+	assert_int_equal(session_write(&s, "/t/dir/g", "through"), 0);
+	assert_string_equal(published("/d/g"), "through");
+	assert_int_equal(session_write(&s, "/t/dangling", "made"), 0);
+	assert_string_equal(published("/d/new"), "made");
+	assert_int_equal(session_op(&s, SESSION_UNLINK, "/t/dir/g"), 0);
+	assert_null(published("/d/g"));
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/out"), SESSION_ELSEWHERE);
+	assert_string_equal(s.in, "/etc/passwd");
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/loop"), -ELOOP);
+	assert_int_equal(session_open(&s, "/t/rel", O_RDONLY | O_NOFOLLOW, 0), -ELOOP);
+	assert_int_equal(session_op(&s, SESSION_READLINK, "/t/rel"), 3);
+	assert_string_equal(s.in, "d/f");
+	assert_int_equal(session_op(&s, SESSION_READLINK, "/t/d/f"), -EINVAL);
+}
+
+static void keeps_attributes(void **state)
+{
+	const struct timespec times[2] = {{1000, 5}, {2000, 7}};
+	struct session_request head = {.op = SESSION_UTIMENS, .record = -1};
+	struct stat st;
+	int fd, record;
+
+	(void)state;
+	put_outside("/a", "a", 1);
+	assert_int_equal(session_ask(&s, head, "/t/a", times, sizeof times), 0);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_CHMOD, .record = -1, .mode = 04711},
+				     "/t/a", NULL, 0),
+			 0);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/a"), 0);
+	assert_int_equal(s.reply.attr.mode, S_IFREG | 04711);
+	assert_true(s.reply.attr.mtime_ns == 2000000000007);
+	assert_int_equal(stat(outside("/a"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
+	/* of a pending file: told when it is published */
+	fd = session_open(&s, "/t/b", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_CHMOD, .record = record, .mode = 0644},
+				     NULL, NULL, 0),
+			 0);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_UTIMENS, .record = record}, NULL, times,
+				     sizeof times),
+			 0);
+	assert_int_equal(session_close(&s, fd, record), 0);
+	assert_int_equal(stat(outside("/b"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/b"), 0);
+	assert_true(s.reply.attr.mtime_ns == 2000000000007);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_TRUNCATE, .record = -1, .a = 3}, "/t/b",
+				     NULL, 0),
+			 0);
+	assert_int_equal(stat(outside("/b"), &st), 0);
+	assert_int_equal(st.st_size, 3);
+	assert_int_equal(session_op(&s, SESSION_STATFS, "/t"), 0);
+}
+
+static void tells_what_failed(void **state)
+{
+	(void)state;
+	atomic_store(&local_knobs->fail_complete, 1); /* transient: tried again */
+	assert_int_equal(session_write(&s, "/t/again", "x"), 0);
+	assert_string_equal(published("/again"), "x");
+	atomic_store(&local_knobs->fail_complete, 100);
+	assert_int_equal(session_write(&s, "/t/bad", "kept"), -EIO);
+	assert_int_equal(session_op(&s, SESSION_SETTLE, NULL), 1);
+	assert_non_null(strstr(s.in, "/t/bad: Input/output error"));
+	cat("/t/bad", "kept"); /* nothing is lost */
+	atomic_store(&local_knobs->fail_complete, 0);
+	assert_int_equal(session_write(&s, "/t/bad", "better"), 0);
+	assert_string_equal(published("/bad"), "better");
+	assert_int_equal(session_op(&s, SESSION_SETTLE, NULL), 0);
+	assert_true(eventually(nothing_hidden, NULL));
+}
+
+static void a_new_keeper_goes_on(void **state)
+{
+	static char big[300000];
+	int range, staged, dir, writer, fd, range_record, dir_record, record;
+
+	(void)state;
+	memset(big, 'r', sizeof big);
+	put_outside("/range", big, sizeof big);
+	range = session_open(&s, "/t/range", O_RDONLY, 0);
+	range_record = s.reply.record;
+	dir = session_open(&s, "/t", O_RDONLY, 0);
+	dir_record = s.reply.record;
+	staged = session_open(&s, "/t/closed", O_WRONLY | O_CREAT, 0600);
+	writer = session_open(&s, "/t/open", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_int_equal(write(staged, "closed", 6), 6);
+	assert_int_equal(write(writer, "open", 4), 4);
+	kill(s.keeper, SIGKILL);
+	session_reap(&s);
+	close(staged); /* nobody sees it */
+	close(s.fd);
+	s.fd = -1;
+	session_keeper(&s, keeper_child);
+	assert_true(eventually(is_published, "/closed"));
+	assert_string_equal(published("/closed"), "closed");
+	assert_null(published("/open"));
+	assert_int_equal(session_find(&s, writer), record);
+	assert_int_equal(write(writer, "ed", 2), 2);
+	assert_int_equal(session_close(&s, writer, record), 0);
+	assert_string_equal(published("/open"), "opened");
+	assert_int_equal(session_find(&s, range), range_record);
+	assert_int_equal(range_read(range_record, 1000, 4, 1), 4);
+	assert_memory_equal(s.in, "rrrr", 4);
+	assert_true(session_ask(&s, (struct session_request){.op = SESSION_LIST, .record = dir_record, .a = 2}, NULL,
+				NULL, 0) > 0);
+	close(dir);
+	assert_true(eventually(record_is_free, &dir_record));
+	close(range);
+	assert_true(eventually(record_is_free, &range_record));
+	fd = session_open(&s, "/t/closed", O_RDONLY, 0);
+	assert_string_equal(read_fd(fd), "closed");
+	close(fd);
+}
+
+static void one_keeper_and_it_leaves(void **state)
+{
+	struct session other = s;
+	int fd, status = 0;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (!pid) {
+		dup2(open("/dev/null", O_WRONLY), 2);
+		_exit(keeper_child(&other, -1));
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	fd = session_open(&s, "/t/left", O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(s.alive[1]);
+	s.alive[1] = -1;
+	close(s.fd);
+	s.fd = -1;
+	poll(NULL, 0, 300);
+	assert_int_equal(kill(s.keeper, 0), 0); /* not while somebody has a file */
+	close(fd);
+	assert_int_equal(session_reap(&s), 0);
+	assert_string_equal(published("/left"), "x");
+	assert_int_equal(access(s.dir, F_OK), -1);
+}
+
+static void terminates_when_told(void **state)
+{
+	int fd = session_open(&s, "/t/x", O_WRONLY | O_CREAT, 0600);
+
+	(void)state;
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	kill(s.keeper, SIGTERM);
+	assert_int_equal(session_reap(&s), 0);
+	assert_string_equal(published("/x"), "x");
+}
+
+static void many_at_once(void **state)
+{
+	enum { PROCESSES = 8, FILES = 50 };
+
+	(void)state;
+	for (int p = 0; p < PROCESSES; p++) {
+		if (fork())
+			continue;
+		s.fd = -1;
+		for (int i = 0; i < FILES; i++) {
+			char name[32];
+
+			snprintf(name, sizeof name, "/t/%d-%d", p, i);
+			if (session_write(&s, name, name))
+				_exit(1);
+			if (i % 3 == 0 && session_op(&s, SESSION_UNLINK, name))
+				_exit(2);
+			if (session_write(&s, "/t/shared", name))
+				_exit(3);
+		}
+		_exit(0);
+	}
+	for (int p = 0, status; p < PROCESSES; p++) {
+		wait(&status);
+		assert_int_equal(status, 0);
+	}
+	for (int p = 0; p < PROCESSES; p++)
+		for (int i = 0; i < FILES; i++) {
+			char name[32];
+
+			snprintf(name, sizeof name, "/%d-%d", p, i);
+			if (i % 3)
+				assert_string_equal(published(name) + 2, name);
+			else
+				assert_null(published(name));
+		}
+	assert_int_equal(session_op(&s, SESSION_SETTLE, NULL), 0);
+	assert_true(eventually(nothing_hidden, NULL));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(says_hello),
+		T(refuses_nonsense),
+		T(publishes_at_close),
+		T(tells_errors_at_open),
+		T(replaces_only_when_complete),
+		T(appends_to_what_is_there),
+		T(waits_for_the_last_writer),
+		T(waits_for_a_mapping),
+		T(lets_a_writer_back_in),
+		T(syncs_and_goes_on),
+		T(does_not_publish_what_is_unchanged),
+		T(names),
+		T(lists_pending_files_and_hides_ours),
+		T(frees_records_of_the_gone),
+		T(reads_by_range),
+		T(range_readers_see_what_is_written_and_keep_what_is_removed),
+		T(gives_local_blocks),
+		T(follows_links),
+		T(keeps_attributes),
+		T(tells_what_failed),
+		T(a_new_keeper_goes_on),
+		T(one_keeper_and_it_leaves),
+		T(terminates_when_told),
+		T(many_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
