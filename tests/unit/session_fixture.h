@@ -60,10 +60,9 @@ static inline void session_keeper(struct session *s, int (*main)(struct session 
 	s->keeper = fork();
 	if (s->keeper == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ready[0]);
-		close(s->alive[1]);
-		if (s->fd >= 0)
-			close(s->fd);
+		for (int fd = 3; fd < 256; fd++) /* as after exec: nothing of the program's */
+			if (fd != ready[1] && fd != s->listen_fd && fd != s->alive[0])
+				close(fd);
 		_exit(main(s, ready[1]));
 	}
 	close(ready[1]);
