@@ -193,7 +193,7 @@ size_t page_cache_read(struct page_cache *cache, uint64_t content, uint64_t off,
 			return 0;
 		n = bytes - at < n ? bytes - at : n;
 		memcpy(buf, place_bytes(cache, i) + at, n);
-		atomic_thread_fence(memory_order_acquire);
+		__sync_synchronize();
 		return gen == atomic_load_explicit(&page->gen, memory_order_relaxed) ? n : 0;
 	}
 	return 0;
@@ -208,7 +208,7 @@ static void place_begin(struct page_cache *cache, size_t i, uint64_t content, ui
 	cache->places[i].filling = true;
 	cache->places[i].used = ++cache->clock;
 	atomic_store(&page->gen, atomic_load(&page->gen) | 1);
-	atomic_thread_fence(memory_order_seq_cst); /* nobody sees a new byte who has not seen this */
+	__sync_synchronize(); /* nobody sees a new byte who has not seen this */
 	atomic_store(&page->content, 0);
 }
 

@@ -34,7 +34,7 @@ static void write_begin(struct session_record *rec)
 	uint32_t seq = atomic_load_explicit(&rec->seq, memory_order_relaxed);
 
 	atomic_store_explicit(&rec->seq, seq | 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
+	__sync_synchronize();
 }
 
 static void write_end(struct session_record *rec)

@@ -1,0 +1,206 @@
+/* test_page_cache.c: pages shared with readers in other processes, who take no lock. */
+#include "tests/unit/unit.h"
+#include "client/page_cache.h"
+#include "client/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096u
+
+static char byte_of(uint64_t content, uint64_t number)
+{
+	return (char)(content * 31 + number * 7 + 1);
+}
+
+static int fill(struct page_cache *cache, uint64_t content, uint64_t number)
+{
+	struct page_claim claim;
+	int rc = page_cache_claim(cache, content, number, &claim);
+
+	if (rc)
+		return rc;
+	memset(claim.bytes, byte_of(content, number), PAGE);
+	page_cache_filled(cache, &claim, content, number, PAGE);
+	return 0;
+}
+
+static void keeps_pages(void **state)
+{
+	struct page_cache *cache;
+	char buf[100];
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 7 * PAGE, &cache), -EINVAL);
+	assert_int_equal(page_cache_new(PAGE + 1, 1 << 20, &cache), -EINVAL);
+	assert_int_equal(page_cache_new(PAGE, 64 * PAGE, &cache), 0);
+	assert_int_equal(page_cache_peek(cache, 1, 0), 0);
+	assert_int_equal(fill(cache, 1, 0), 0);
+	assert_int_equal(fill(cache, 1, 0), 1);
+	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE);
+	assert_int_equal(page_cache_read(cache, 1, PAGE - 10, buf, sizeof buf), 10);
+	assert_int_equal(buf[9], byte_of(1, 0));
+	assert_int_equal(page_cache_read(cache, 1, PAGE, buf, 1), 0);
+	assert_int_equal(page_cache_read(cache, 2, 0, buf, 1), 0);
+	page_cache_free(cache);
+}
+
+static void forgets_the_coldest(void **state)
+{
+	struct page_cache *cache;
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0); /* one set */
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(fill(cache, 1, i), 0);
+	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE); /* used: 1 is the coldest now */
+	assert_int_equal(fill(cache, 1, 8), 0);
+	assert_int_equal(page_cache_peek(cache, 1, 1), 0);
+	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE);
+	page_cache_free(cache);
+}
+
+static void cannot_be_cut_or_written_by_others(void **state)
+{
+	struct page_cache *cache;
+	void *map;
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 64 * PAGE, &cache), 0);
+	assert_int_equal(fcntl(page_cache_fd(cache), F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_int_equal(ftruncate(page_cache_fd(cache), 0), -1);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, page_cache_fd(cache), 0);
+	assert_true(map == MAP_FAILED);
+	page_cache_free(cache);
+}
+
+static void failed_fill_is_a_miss(void **state)
+{
+	struct page_claim claims[8], one;
+	struct page_cache *cache;
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(page_cache_claim(cache, 1, i, &claims[i]), 0);
+	assert_int_equal(page_cache_claim(cache, 1, 99, &one), -ENOSPC); /* all are being filled */
+	for (uint64_t i = 0; i < 8; i++)
+		page_cache_filled(cache, &claims[i], 1, i, 0);
+	assert_int_equal(page_cache_peek(cache, 1, 3), 0);
+	assert_int_equal(fill(cache, 1, 3), 0);
+	page_cache_free(cache);
+}
+
+struct waiter {
+	struct page_cache *cache;
+	struct page_claim claim;
+	int rc;
+};
+
+static void *wait_for_page(void *argument)
+{
+	struct waiter *w = argument;
+
+	w->rc = page_cache_claim(w->cache, 5, 5, &w->claim);
+	return NULL;
+}
+
+static void one_fills_the_others_wait(void **state)
+{
+	struct waiter w = {.rc = -1};
+	struct page_claim claim;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &w.cache), 0);
+	assert_int_equal(page_cache_claim(w.cache, 5, 5, &claim), 0);
+	pthread_create(&thread, NULL, wait_for_page, &w);
+	page_cache_filled(w.cache, &claim, 5, 5, PAGE);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.rc, 1);
+	page_cache_free(w.cache);
+}
+
+/* What a shim does. Returns wrong bytes seen; counts hits. */
+static unsigned read_racing(const struct session_cache *cache, unsigned reads, unsigned *hits)
+{
+	unsigned wrong = 0;
+	static char buf[PAGE];
+
+	for (unsigned r = 0; r < reads; r++) {
+		uint64_t content = 1 + (unsigned)rand() % 4, number = (unsigned)rand() % 8;
+		size_t first = (size_t)session_set(cache, content, number) * SESSION_WAYS;
+
+		for (size_t i = first; i < first + SESSION_WAYS; i++) {
+			const struct session_page *p = &cache->page[i];
+			uint32_t gen = atomic_load_explicit(&p->gen, memory_order_acquire);
+
+			if ((gen & 1) || atomic_load(&p->content) != content || atomic_load(&p->number) != number)
+				continue;
+			memcpy(buf, (const char *)cache + cache->first_page + i * PAGE, PAGE);
+			__sync_synchronize();
+			if (gen != atomic_load(&p->gen))
+				continue;
+			++*hits;
+			for (unsigned b = 0; b < PAGE; b++)
+				wrong += buf[b] != byte_of(content, number);
+		}
+	}
+	return wrong;
+}
+
+/* A process of its own, as readers are: 0: saw many pages, none of them wrong. */
+static int reader_process(struct page_cache *cache, unsigned seed)
+{
+	const struct session_cache *map =
+		mmap(NULL, page_cache_bytes(cache), PROT_READ, MAP_SHARED, page_cache_fd(cache), 0);
+	unsigned hits = 0, wrong;
+
+	srand(seed);
+	wrong = read_racing(map, 100000, &hits);
+	return wrong ? 1 : hits < 1000 ? 2 : 0;
+}
+
+static void readers_never_see_a_wrong_byte(void **state)
+{
+	struct page_cache *cache;
+	pid_t readers[2];
+	int left = 2, status;
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0); /* 32 pages want 8 places */
+	for (unsigned i = 0; i < 2; i++) {
+		readers[i] = fork();
+		if (!readers[i])
+			_exit(reader_process(cache, i));
+	}
+	while (left) {
+		for (int i = 0; i < 200; i++)
+			fill(cache, 1 + (unsigned)rand() % 4, (unsigned)rand() % 8);
+		if (waitpid(-1, &status, WNOHANG) > 0) {
+			assert_int_equal(status, 0);
+			left--;
+		}
+	}
+	page_cache_free(cache);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_pages),
+		cmocka_unit_test(forgets_the_coldest),
+		cmocka_unit_test(cannot_be_cut_or_written_by_others),
+		cmocka_unit_test(failed_fill_is_a_miss),
+		cmocka_unit_test(one_fills_the_others_wait),
+		cmocka_unit_test(readers_never_see_a_wrong_byte),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
