@@ -10,7 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CACHED_MAX 1024u
+#define CACHED_MAX  1024u
+#define WEIGH_MS    1000
+#define CACHED_KEEP 768u /* once there are more than that: so that it is not done for every file */
 
 static int64_t ns_of(struct timespec t)
 {
@@ -279,31 +281,43 @@ static uint64_t inode_bytes(const struct inode *in)
 	return fstat(in->fd, &st) ? 0 : (uint64_t)st.st_size;
 }
 
-/* Published files beyond the bound, coldest first. */
+/* Weighing them asks the kernel for each: once a second is enough. 0: not now. */
+static uint64_t cached_weigh(struct keeper *k)
+{
+	struct inode *in, *next;
+	uint64_t bytes = 0;
+
+	if (!k->stage_max || now_ms() - k->inodes.weighed_ms < WEIGH_MS)
+		return 0;
+	k->inodes.weighed_ms = now_ms();
+	HASH_ITER(by_path, k->inodes.by_path, in, next)
+	bytes += inode_bytes(in);
+	return bytes;
+}
+
+/* Published files beyond the bounds, coldest first. */
 static void cached_trim(struct keeper *k, bool all)
 {
 	unsigned n = 0, count = HASH_CNT(by_path, k->inodes.by_path);
+	unsigned keep = count > CACHED_MAX ? CACHED_KEEP : CACHED_MAX;
+	uint64_t bytes = cached_weigh(k);
 	struct inode *in, *next, **cached;
-	uint64_t bytes = 0;
 
-	if (!all && count <= CACHED_MAX && !k->stage_max)
+	if (!all && count <= CACHED_MAX && bytes <= k->stage_max)
 		return;
 	cached = calloc(count + 1, sizeof(struct inode *));
 	if (!cached)
 		return;
 	HASH_ITER(by_path, k->inodes.by_path, in, next)
-	{
-		bytes += k->stage_max ? inode_bytes(in) : 0;
-		if (in->state == INODE_CLEAN && !in->busy && !in->refs)
-			cached[n++] = in;
-	}
+	if (in->state == INODE_CLEAN && !in->busy && !in->refs)
+		cached[n++] = in;
 	qsort(cached, n, sizeof *cached, colder);
-	for (unsigned i = 0; i < n && (all || count > CACHED_MAX || (k->stage_max && bytes > k->stage_max)); i++) {
+	for (unsigned i = 0; i < n && (all || count > keep || bytes > k->stage_max); i++) {
 		uint64_t size = inode_bytes(cached[i]);
 
 		if (!inode_reclaim(k, cached[i]))
 			continue;
-		bytes -= k->stage_max ? size : 0;
+		bytes -= size < bytes ? size : bytes;
 		count--;
 	}
 	free(cached);

@@ -64,6 +64,7 @@ struct inode {
 struct inodes {
 	struct inode *by_path, *by_stage;
 	uint64_t clock;
+	int64_t weighed_ms;
 };
 
 /* A new staging file with a record, under no name yet. attr: ino and mode, uid, gid. One reference. -ENOSPC, -EMFILE, -ENFILE... */

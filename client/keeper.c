@@ -148,6 +148,8 @@ static int session_open(struct keeper *k)
 		rc = records_open(k->dir_fd, &k->records);
 	if (!rc)
 		rc = stage_open(k->dir_fd, config_text(k->client->config, CONFIG_STAGE), &k->stage);
+	if (!rc && !k->stage_max)
+		k->stage_max = stage_free(k->stage) / 10 * 9;
 	if (!rc)
 		rc = watch_start(k);
 	return rc;

@@ -269,17 +269,20 @@ const char *stage_dir(const struct stage *s)
 	return *s->dir ? s->dir : NULL;
 }
 
-bool stage_room(const struct stage *s, uint64_t max_bytes, uint64_t wanted)
+uint64_t stage_free(const struct stage *s)
 {
 	struct statvfs fs;
-	uint64_t free_bytes;
+
+	return s->fd < 0 || fstatvfs(s->fd, &fs) ? 0 : (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+bool stage_room(const struct stage *s, uint64_t max_bytes, uint64_t wanted)
+{
+	uint64_t free_bytes = stage_free(s);
 
 	if (max_bytes && wanted > max_bytes)
 		return false;
-	if (s->fd < 0 || fstatvfs(s->fd, &fs))
-		return true;
-	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	return wanted <= free_bytes - free_bytes / 10;
+	return s->fd < 0 || wanted <= free_bytes - free_bytes / 10;
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */

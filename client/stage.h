@@ -31,6 +31,7 @@ void stage_close(struct stage *);                      /* leaves the files */
 void stage_remove_all(struct stage *, int session_fd); /* the directory too, if it is empty */
 
 const char *stage_dir(const struct stage *);                                /* NULL: memfds */
+uint64_t stage_free(const struct stage *);                                  /* bytes of the disk; 0: not known */
 bool stage_room(const struct stage *, uint64_t max_bytes, uint64_t wanted); /* of the disk, within the session's cap */
 
 /* A new empty staging file: its number, and a read-only descriptor, the caller's. */
