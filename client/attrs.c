@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -315,28 +316,89 @@ int64_t request_settle(struct request *r)
 	return failures;
 }
 
-int64_t request_status(struct request *r)
+/* ---- STATUS: lines of "what value", for people and for `slipstream status` -------------------------------------- */
+
+struct status {
+	char *text;
+	size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void status_line(struct status *s, const char *format, ...)
 {
-	struct keeper *k = r->k;
-	struct inode *in, *next;
-	unsigned dirty = 0, busy = 0;
+	size_t room = SESSION_PAYLOAD_MAX - s->n;
+	va_list args;
 	int n;
 
-	lock_take(&k->lock);
+	va_start(args, format);
+	n = vsnprintf(s->text + s->n, room, format, args);
+	va_end(args);
+	if (n > 0 && (size_t)n < room)
+		s->n += (size_t)n;
+}
+
+static uint64_t staged_bytes(struct keeper *k)
+{
+	struct inode *in, *next;
+	uint64_t bytes = 0;
+	struct stat st;
+
+	HASH_ITER(by_stage, k->inodes.by_stage, in, next)
+	if (!fstat(in->fd, &st))
+		bytes += (uint64_t)st.st_blocks * 512;
+	return bytes;
+}
+
+static void status_place(struct keeper *k, struct status *s)
+{
+	const struct mount *mount;
+
+	status_line(s, "pid %d\nsession %s\n", (int)getpid(), k->dir);
+	for (unsigned i = 0; (mount = mount_at(k->client->mounts, i)); i++)
+		status_line(s, "mount %s=%s\n", mount->prefix, mount->url);
+	status_line(s, "staging %s\n", stage_dir(k->stage) ? stage_dir(k->stage) : "(memory)");
+	status_line(s, "staging used %llu of %llu bytes\n", (unsigned long long)staged_bytes(k),
+		    (unsigned long long)k->stage_max);
+}
+
+static void status_counts(struct keeper *k, struct status *s)
+{
+	struct inode *in, *next;
+	unsigned dirty = 0, busy = 0;
+
 	HASH_ITER(by_path, k->inodes.by_path, in, next)
 	{
 		dirty += in->state == INODE_DIRTY;
 		busy += in->busy;
 	}
-	n = snprintf(
-		r->out, SESSION_PAYLOAD_MAX,
-		"pid %d\nsession %s\nstaging %s\nconnections %d\nthreads %d\nrecords %u\nstaged %u\nunpublished %u\n"
-		"uploading %u\nfailed %u\nlocal %u\npage cache %zu bytes\n",
-		(int)getpid(), k->dir, stage_dir(k->stage) ? stage_dir(k->stage) : "(memory)",
-		atomic_load(&k->connections), atomic_load(&k->threads), records_live(k->records),
-		HASH_CNT(by_stage, k->inodes.by_stage), dirty, busy, inodes_failed(k), k->local_count,
-		k->pages ? page_cache_bytes(k->pages) : 0);
-	lock_drop(&k->lock);
-	r->reply->bytes = (uint32_t)n;
+	status_line(s, "connections %d\nthreads %d\nrecords %u\nstaged %u\n", atomic_load(&k->connections),
+		    atomic_load(&k->threads), records_live(k->records), HASH_CNT(by_stage, k->inodes.by_stage));
+	status_line(s, "unpublished %u\nuploading %u\nfailed %u\nlocal %u\npage cache %zu bytes\n", dirty, busy,
+		    inodes_failed(k), k->local_count, k->pages ? page_cache_bytes(k->pages) : 0);
+}
+
+/* What is not in the cluster yet, or could not be brought there. */
+static void status_files(struct keeper *k, struct status *s)
+{
+	struct inode *in, *next;
+
+	HASH_ITER(by_path, k->inodes.by_path, in, next)
+	{
+		if (in->state == INODE_FAILED)
+			status_line(s, "not published %s: %s\n", in->path, strerror(-in->error));
+		else if (in->state == INODE_DIRTY)
+			status_line(s, "pending %s (%s)\n", in->path, in->busy ? "being uploaded" : "open for writing");
+	}
+}
+
+int64_t request_status(struct request *r)
+{
+	struct status s = {.text = r->out};
+
+	lock_take(&r->k->lock);
+	status_place(r->k, &s);
+	status_counts(r->k, &s);
+	status_files(r->k, &s);
+	lock_drop(&r->k->lock);
+	r->reply->bytes = (uint32_t)s.n;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "client/path.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,19 @@ static const char *mounts_text(const struct config *config)
 	if (!*text && config_source(config, CONFIG_MASTER) != CONFIG_FROM_DEFAULT)
 		return "/goosefs=goosefs:///";
 	return text;
+}
+
+/* Misspelt names in the environment, once. */
+static void unknown_settings_tell(void)
+{
+	static _Atomic bool told;
+	char name[CONFIG_NAME_MAX];
+	const char *nearest;
+
+	if (atomic_exchange(&told, true))
+		return;
+	for (unsigned i = 0; config_unknown(i, name, &nearest); i++)
+		log_warn("environment: no setting is called %s; did you mean %s?", name, nearest);
 }
 
 int slip_client_new(const char *const *overrides, struct slip_client **out)
@@ -35,6 +49,7 @@ int slip_client_new(const char *const *overrides, struct slip_client **out)
 		slip_client_free(client);
 		return rc;
 	}
+	unknown_settings_tell();
 	*out = client;
 	return 0;
 }

@@ -2,8 +2,8 @@
  * config.c: walks config.def once per source, weakest source first, so that a stronger one simply overwrites.
  *
  * Strictness differs on purpose. Our own file and overrides are checked: a misspelt name or a bad value is an error
- * that names the nearest match. The environment warns about names, for other versions of us may be around, but not
- * about values. GooseFS's own sources follow the SDK: what is unknown or unfit there is ignored (spec goosefs 14.1).
+ * that names the nearest match. A name in the environment is worth a warning only (config_unknown()), for other versions
+ * of us may be around; a value there is checked. GooseFS's own sources follow the SDK: what is unknown or unfit there is ignored (spec goosefs 14.1).
  */
 #include "client/config.h"
 #include "client/log.h"
@@ -568,21 +568,23 @@ static int load_goosefs_environment(struct config *config)
 	return 0;
 }
 
-static void warn_of_unknown_environment(void)
+bool config_unknown(unsigned i, char name[CONFIG_NAME_MAX], const char **nearest)
 {
-	char name[128];
 	enum config_id id;
 
 	for (char **e = environ; e && *e; e++) {
 		size_t n = strcspn(*e, "=");
 
-		if (strncmp(*e, PREFIX, sizeof PREFIX - 1) || n >= sizeof name)
+		if (strncmp(*e, PREFIX, sizeof PREFIX - 1) || n >= CONFIG_NAME_MAX)
 			continue;
 		memcpy(name, *e, n);
 		name[n] = '\0';
-		if (!id_of(name, &id))
-			log_warn("environment: no setting is called %s; did you mean %s?", name, nearest_name(name));
+		if (id_of(name, &id) || i--)
+			continue;
+		*nearest = nearest_name(name);
+		return true;
 	}
+	return false;
 }
 
 static int load_environment(struct config *config)
@@ -699,7 +701,6 @@ int config_new(const char *const *overrides, struct config **out)
 		config_free(config);
 		return rc;
 	}
-	warn_of_unknown_environment();
 	*out = config;
 	return 0;
 }

@@ -51,6 +51,11 @@ bool config_bool(const struct config *, enum config_id);
 const char *config_text(const struct config *, enum config_id); /* as written; never NULL, "" when not set */
 enum config_source config_source(const struct config *, enum config_id);
 
+#define CONFIG_NAME_MAX 128
+
+/* The i-th (0..) SLIPSTREAM_* in the environment that is no setting, and which one may be meant. false past the last. */
+bool config_unknown(unsigned i, char name[CONFIG_NAME_MAX], const char **nearest);
+
 /* The table itself, for tools and documentation. */
 const char *config_name(enum config_id); /* "SLIPSTREAM_MOUNTS" */
 const char *config_help(enum config_id);

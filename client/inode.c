@@ -1,5 +1,6 @@
 #include "client/inode.h"
 #include "client/keeper.h"
+#include "client/kept.h"
 #include "client/log.h"
 #include "client/path.h"
 
@@ -190,6 +191,8 @@ void inode_rename(struct keeper *k, struct inode *in, const char *path)
 	in->path = copy;
 	inode_link(k, in);
 	record_set_path(k->records, in->record, path);
+	if (in->kept)
+		kept_write(k, in);
 }
 
 /* ---- attributes ------------------------------------------------------------------------------------------------- */
@@ -261,6 +264,7 @@ bool inode_reclaim(struct keeper *k, struct inode *in)
 	k->of_record[in->record] = NULL;
 	record_free(k->records, in->record);
 	stage_remove(k->stage, in->stage);
+	kept_remove(k, in);
 	if (in->writer) /* cannot be: whoever takes the name away ends the writer */
 		log_error("%s: its writer is left open", in->path);
 	inode_free(in);
@@ -380,6 +384,7 @@ static void inode_adopt(struct keeper *k, int record)
 	in->reserved = private.flags & RECORD_RESERVED;
 	in->state = private.flags & RECORD_DIRTY ? INODE_DIRTY : INODE_CLEAN;
 	in->modified = in->mapped = in->state == INODE_DIRTY;
+	in->kept = kept_there(k, in);
 	inode_register(k, in);
 	if (!atomic_load(&rec->deleted))
 		inode_link(k, in);

@@ -31,13 +31,13 @@ static int failed(int rc, const char *what)
 
 /* ---- start ------------------------------------------------------------------------------------------------------ */
 
-static int session_take(struct keeper *k)
+static int session_take(struct keeper *k, int lock)
 {
-	int lock;
-
 	k->dir_fd = open(k->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (k->dir_fd < 0)
 		return -errno;
+	if (lock >= 0)
+		return 0;
 	lock = openat(k->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0)
 		return -errno;
@@ -46,7 +46,7 @@ static int session_take(struct keeper *k)
 }
 
 /* The kernel ends both of these for us when they are due; threads made later inherit what is blocked. */
-static void signals_block(void)
+static void signals_block(bool inside)
 {
 	sigset_t signals;
 
@@ -58,7 +58,8 @@ static void signals_block(void)
 	sigaddset(&signals, SIGIO);
 	sigaddset(&signals, LEASE_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	if (!inside)
+		signal(SIGPIPE, SIG_IGN);
 }
 
 static void limits_raise(void)
@@ -140,6 +141,20 @@ static void session_adopt(struct keeper *k)
 	lock_drop(&k->lock);
 }
 
+/* For whoever finds this session's directory when nobody is there to ask. */
+static void mounts_note(struct keeper *k)
+{
+	int fd = openat(k->dir_fd, "mounts", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const struct mount *mount;
+
+	for (unsigned i = 0; fd >= 0 && (mount = mount_at(k->client->mounts, i)); i++)
+		dprintf(fd, "%s=%s\n", mount->prefix, mount->url);
+	if (fd >= 0)
+		close(fd);
+	else
+		log_warn("%s/mounts: %s", k->dir, strerror(errno));
+}
+
 static int session_open(struct keeper *k)
 {
 	int rc = placeholder_start(k);
@@ -180,15 +195,18 @@ static void directory_empty(int dir_fd, const char *name)
 	unlinkat(dir_fd, name, AT_REMOVEDIR);
 }
 
-/* The session is over: nobody is there who could use what is in its directory. */
+/* The session is over: nobody is there who could use what is in its directory. A log that nobody has read stays. */
 static void session_remove(struct keeper *k)
 {
-	static const char *const files[] = {"s", "records", "log", "lock"};
+	static const char *const files[] = {"log", "s", "records", "mounts", "root", "lock"};
+	struct stat st;
+	bool unread = (k->linger_ms || k->inside) && !fstatat(k->dir_fd, "log", &st, 0) && st.st_size;
 
+	records_end(k->records);
 	stage_remove_all(k->stage, k->dir_fd);
 	directory_empty(k->dir_fd, "slots");
 	directory_empty(k->dir_fd, "d");
-	for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
+	for (unsigned i = unread; i < sizeof files / sizeof *files; i++)
 		unlinkat(k->dir_fd, files[i], 0);
 	if (rmdir(k->dir))
 		log_note("%s stays: %s", k->dir, strerror(errno));
@@ -201,31 +219,38 @@ int keeper_run(const struct keeper_options *options)
 
 	if (!k)
 		return failed(-ENOMEM, "start");
-	signals_block();
+	k->inside = options->inside;
+	signals_block(k->inside);
 	k->client = options->client;
 	k->listen_fd = options->listen_fd;
 	k->parent_fd = options->parent_fd;
+	k->linger_ms = options->linger_ms;
+	k->given = options->dir;
 	if (!realpath(options->dir, k->dir))
 		return failed(-errno, options->dir);
-	rc = session_take(k);
+	rc = session_take(k, options->lock_fd);
 	if (rc)
 		return failed(rc, rc == -EWOULDBLOCK ? "this session has a keeper already" : k->dir);
 	umask(077);
-	limits_raise();
+	if (!k->inside)
+		limits_raise();
 	locks_init(k);
 	identity_set(k);
 	settings_take(k);
 	rc = session_open(k);
 	if (rc)
 		return failed(rc, k->dir);
+	mounts_note(k);
 	session_adopt(k);
 	records_set_keeper(k->records, getpid());
 	rc = serve_start(k);
 	if (rc)
 		return failed(rc, "serve");
 	ready_tell(options->ready_fd);
+	if (options->ready)
+		options->ready(options->ready_context);
 	watch_run(k);
-	if (options->parent_fd >= 0 && k->parent_fd < 0)
+	if (k->linger_ms || k->inside || (options->parent_fd >= 0 && k->parent_fd < 0))
 		session_remove(k);
 	return 0; /* threads may still be at work; the process ends with them, and all that matters is on disk */
 }
@@ -245,25 +270,29 @@ static int fd_argument(const char *text)
 static int usage(void)
 {
 	fputs("Usage: slipstream keeper --session DIR --listen-fd N [--ready-fd N] [--parent-fd N]\n"
-	      "Keeps a session: `slipstream run` starts it.\n",
+	      "       slipstream keeper --alone DIR\n"
+	      "Keeps a session: `slipstream run` starts it, or the first program of a session without.\n",
 	      stderr);
 	return 2;
 }
 
-static int options_parse(int argc, char **argv, struct keeper_options *out)
+static int options_parse(int argc, char **argv, struct keeper_options *out, bool *alone)
 {
 	static const struct option options[] = {
 		{"session", required_argument, NULL, 's'},  {"listen-fd", required_argument, NULL, 'l'},
 		{"ready-fd", required_argument, NULL, 'r'}, {"parent-fd", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+		{"alone", required_argument, NULL, 'a'},    {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int c, *fd;
 
-	*out = (struct keeper_options){.listen_fd = -1, .ready_fd = -1, .parent_fd = -1};
+	*out = (struct keeper_options){.listen_fd = -1, .ready_fd = -1, .parent_fd = -1, .lock_fd = -1};
+	*alone = false;
 	optind = 0;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		if (c == 's') {
+		if (c == 's' || c == 'a') {
 			out->dir = optarg;
+			*alone |= c == 'a';
 			continue;
 		}
 		fd = c == 'l' ? &out->listen_fd : c == 'r' ? &out->ready_fd : c == 'p' ? &out->parent_fd : NULL;
@@ -273,27 +302,38 @@ static int options_parse(int argc, char **argv, struct keeper_options *out)
 		if (*fd < 0)
 			return *fd;
 	}
-	return optind == argc && out->dir && out->listen_fd >= 0 ? 0 : -EINVAL;
+	return optind == argc && out->dir && (*alone || out->listen_fd >= 0) ? 0 : -EINVAL;
+}
+
+int keeper_start(struct keeper_options *options)
+{
+	char log[PATH_MAX];
+	int rc;
+
+	if (!options->inside)
+		rpc_tune_own_process();
+	signals_block(options->inside);
+	snprintf(log, sizeof log, "%s/log", options->dir);
+	rc = log_open(NULL, log); /* before the settings, which may change its level, say the first thing */
+	if (rc)
+		return failed(rc, log);
+	rc = slip_client_new(NULL, &options->client);
+	return rc ? failed(rc, "settings") : keeper_run(options);
 }
 
 int slip_keeper_main(int argc, char **argv)
 {
 	struct keeper_options options;
-	char log[PATH_MAX];
-	int rc = options_parse(argc, argv, &options);
+	bool alone;
+	int rc = options_parse(argc, argv, &options, &alone);
 
 	if (rc)
 		return usage();
-	rpc_tune_own_process();
-	signals_block();
-	rc = slip_client_new(NULL, &options.client);
-	if (rc)
-		return failed(rc, "settings");
-	snprintf(log, sizeof log, "%s/log", options.dir);
-	rc = log_open(config_text(options.client->config, CONFIG_LOG), log);
-	if (rc)
-		return failed(rc, log);
-	rc = keeper_run(&options);
+	if (alone) {
+		rc = keeper_alone(options.dir);
+		return rc ? failed(rc, options.dir) : 0;
+	}
+	rc = keeper_start(&options);
 	fflush(stderr);
 	_exit(rc); /* with threads of ours in the library, its own end would be theirs in mid-air */
 }

@@ -1,7 +1,8 @@
 /*
  * keeper.h: the session keeper inside: this library behind a socket and shared memory. What its files share.
  *
- *   keeper.c    start, stop       serve.c    connections, requests, threads
+ *   keeper.c    start, stop       alone.c, inside.c  sessions without `run`
+ *   serve.c     connections, requests, threads
  *   watch.c     what the kernel reports: closes, broken leases, time
  *   resolve.c   a path to what it names     open.c  which form a descriptor gets
  *   names.c     MKDIR, RENAME...            attrs.c  STAT, CHMOD...     list.c  LIST
@@ -33,12 +34,13 @@ struct local;
 struct keeper {
 	struct slip_client *client; /* not ours */
 	char dir[PATH_MAX];
+	const char *given; /* dir as SLIPSTREAM_SESSION says it; not ours */
 	int dir_fd, listen_fd, parent_fd; /* parent_fd -1: nobody to wait for */
 	uid_t uid;
 	gid_t gid;
 	char user[64]; /* who the session authenticates as */
-	int64_t ttl_ms;
-	bool fsync_publishes;
+	int64_t ttl_ms, linger_ms;
+	bool fsync_publishes, inside;
 	uint64_t stage_max, page_max;
 
 	struct records *records;
@@ -95,8 +97,25 @@ struct keeper_options {
 	struct slip_client *client;
 	const char *dir;
 	int listen_fd, ready_fd, parent_fd; /* -1: none, but for listen_fd */
+	int lock_fd;                        /* of DIR/lock, held already; -1: to be taken */
+	int64_t linger_ms;                  /* 0: until the parent is gone; else this long after the last program */
+	bool inside;                        /* threads of a program (inside.c): nothing of the process is ours to change */
+	void (*ready)(void *);              /* inside: called when it serves */
+	void *ready_context;
 };
 
+#define ALONE_LINGER_MS 10000
+
+/* Read the settings, make the client, keeper_run(). An exit status; nothing may be returned to after it. */
+int keeper_start(struct keeper_options *);
+/* Start a session's keeper in the background, unless it has one. 0 or -errno. */
+int keeper_alone(const char *dir);
+/* DIR/lock, made with its directory: a descriptor; -EWOULDBLOCK: somebody keeps it; -EAGAIN: it was removed meanwhile. */
+int session_lock(const char *dir);
+/* DIR/s, bound anew: a descriptor or -errno. By the holder of the lock. */
+int session_listen(const char *dir);
+/* Take the socket's name away; false, and it is back, if somebody came. */
+bool keeper_withdraw(struct keeper *);
 /* Serve until told to leave. An exit status. Blocks the signals it handles in the calling thread, for good. */
 int keeper_run(const struct keeper_options *);
 
@@ -188,6 +207,10 @@ void listing_free(struct listing *);
 int watch_start(struct keeper *);
 void watch_run(struct keeper *); /* returns when the keeper is to leave */
 void watch_wake(struct keeper *);
+
+/* ---- inhabitants.c --------------------------------------------------------------------------------------------------- */
+
+bool session_inhabited(const char *name);
 
 /* ---- serve.c -------------------------------------------------------------------------------------------------------- */
 

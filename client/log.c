@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,7 +21,8 @@ static struct {
 	atomic_int level;
 	atomic_int fd;
 	pthread_mutex_t lock; /* serialises log_open() */
-} the_log = {LOG_LEVEL_ERROR, STDERR_FILENO, PTHREAD_MUTEX_INITIALIZER};
+	char fallback[PATH_MAX];
+} the_log = {LOG_LEVEL_ERROR, STDERR_FILENO, PTHREAD_MUTEX_INITIALIZER, ""};
 
 static const char *const level_names[] = {"error", "warn", "note", "debug"};
 
@@ -54,36 +56,61 @@ static int log_switch(int fd)
 	return 0;
 }
 
-int log_open(const char *spec, const char *fallback_path)
+/* The level of "level[,file]"; file: what follows the comma, or NULL. */
+static int spec_parse(const char *spec, const char **file)
 {
-	const char *path = fallback_path;
-	int level = LOG_LEVEL_ERROR, fd = STDERR_FILENO, rc;
+	size_t n = strcspn(spec, ",");
+	int level = level_of(spec, n);
 
-	if (spec && *spec) {
-		size_t n = strcspn(spec, ",");
+	*file = NULL;
+	if (level < 0)
+		error_note("SLIPSTREAM_LOG=%s: the level is error, warn, note or debug", spec);
+	else if (spec[n] && spec[n + 1 + strspn(spec + n + 1, " ")])
+		*file = spec + n + 1 + strspn(spec + n + 1, " ");
+	return level;
+}
 
-		level = level_of(spec, n);
-		if (level < 0) {
-			error_note("SLIPSTREAM_LOG=%s: the level is error, warn, note or debug", spec);
-			return -EINVAL;
-		}
-		if (spec[n] && spec[n + 1])
-			path = spec + n + 1;
-	}
-	if (path) {
-		fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		if (fd < 0) {
-			rc = -errno;
-			error_note("log file %s: %s", path, strerror(-rc));
-			return rc;
-		}
-	}
-	pthread_mutex_lock(&the_log.lock);
+static int log_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), rc;
+
+	if (fd >= 0)
+		return fd;
+	rc = -errno;
+	error_note("log file %s: %s", path, strerror(-rc));
+	return rc;
+}
+
+/* Under the lock. */
+static int log_open_locked(const char *file, const char *fallback, int level)
+{
+	int fd = STDERR_FILENO, rc;
+
+	if (fallback && snprintf(the_log.fallback, PATH_MAX, "%s", fallback) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (!file && *the_log.fallback)
+		file = the_log.fallback;
+	if (file)
+		fd = log_file(file);
+	if (fd < 0)
+		return fd;
 	rc = log_switch(fd);
 	if (!rc)
 		atomic_store(&the_log.level, level);
-	else
+	else if (file)
 		close(fd);
+	return rc;
+}
+
+int log_open(const char *spec, const char *fallback_path)
+{
+	const char *file = NULL;
+	int level = spec && *spec ? spec_parse(spec, &file) : LOG_LEVEL_ERROR, rc;
+
+	if (level < 0)
+		return level;
+	pthread_mutex_lock(&the_log.lock);
+	rc = log_open_locked(file, fallback_path, level);
 	pthread_mutex_unlock(&the_log.lock);
 	return rc;
 }

@@ -8,7 +8,10 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_NOTE, LOG_LEVEL_DEBUG };
 
-/* spec: "level[,file]" or NULL; fallback_path: where to write without a file, NULL for standard error. -EINVAL on an unknown level. */
+/*
+ * spec: "level[,file]" or NULL. fallback_path: where to write without a file, also for later calls; NULL: where the last one
+ * that named any said, else standard error. -EINVAL on an unknown level.
+ */
 int log_open(const char *spec, const char *fallback_path);
 void log_write(enum log_level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

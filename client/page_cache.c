@@ -48,7 +48,7 @@ static int memory_new(struct page_cache *cache, size_t head)
 	if (cache->fd < 0 || ftruncate(cache->fd, (off_t)cache->bytes) || fallocate(cache->fd, 0, 0, (off_t)head) ||
 	    fcntl(cache->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -errno;
-	snprintf(name, sizeof name, "/proc/self/fd/%d", cache->fd);
+	snprintf(name, sizeof name, "/proc/thread-self/fd/%d", cache->fd);
 	cache->read_fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (cache->read_fd < 0)
 		return -errno;

@@ -3,6 +3,7 @@
  */
 #include "client/publish.h"
 #include "client/keeper.h"
+#include "client/kept.h"
 #include "client/log.h"
 #include "client/upload.h"
 
@@ -56,6 +57,7 @@ static void set_clean(struct keeper *k, struct inode *in)
 	in->modified = in->mapped = false;
 	in->error = 0;
 	inode_save(k, in);
+	kept_remove(k, in);
 }
 
 /* Locked. 0: the caller must upload it now. 1: nothing to do. -EAGAIN: somebody writes. -EBUSY: being uploaded. */
@@ -196,6 +198,7 @@ static void settle_state(struct keeper *k, struct inode *in, int rc, uint64_t ch
 			  *error_noted() ? ": " : "", error_noted(),
 			  stage_dir(k->stage) ? stage_dir(k->stage) : "memory", (unsigned long long)in->stage);
 		inode_save(k, in);
+		kept_write(k, in);
 	}
 }
 
@@ -413,6 +416,7 @@ static struct inode *settle_round(struct keeper *k, bool *written)
 
 static int failures_tell(struct keeper *k, char *text, size_t size)
 {
+	const char *lost = stage_dir(k->stage) ? "" : " (staged in memory: lost with the session)";
 	struct inode *in, *next;
 	size_t n = 0;
 	int failures = 0;
@@ -424,7 +428,7 @@ static int failures_tell(struct keeper *k, char *text, size_t size)
 			continue;
 		failures++;
 		if (n < size)
-			n += (size_t)snprintf(text + n, size - n, "%s: %s\n", in->path, strerror(-in->error));
+			n += (size_t)snprintf(text + n, size - n, "%s: %s%s\n", in->path, strerror(-in->error), lost);
 	}
 	return failures;
 }

@@ -280,6 +280,11 @@ void records_set_keeper(struct records *r, pid_t pid)
 	atomic_store(&r->table->keeper_pid, (uint32_t)pid);
 }
 
+void records_end(struct records *r)
+{
+	atomic_store(&r->table->version, 0);
+}
+
 void record_set_attr(struct records *r, int index, const struct session_attr *attr)
 {
 	struct session_record *rec = record_at(r, index);

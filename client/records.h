@@ -48,6 +48,7 @@ struct session_record *record_at(struct records *, int index);
 int records_high(struct records *); /* one past the highest index ever used */
 unsigned records_live(struct records *);
 void records_set_keeper(struct records *, pid_t);
+void records_end(struct records *); /* the session is over: who has them mapped looks for another */
 
 void record_set_attr(struct records *, int index, const struct session_attr *);
 void record_set_path(struct records *, int index, const char *path);

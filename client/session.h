@@ -7,6 +7,8 @@
  *   slots/N    placeholders: re-opened with access mode 3 ("acc3") for RANGE descriptions
  *   d/         where directory descriptors are made: d/N and d/N/c, opened and removed again
  *   lock, log  who keeps it; what went wrong
+ *   mounts     a line for each: /prefix=URL, in the order of the records' numbers; root: a link to the embedded server's data
+ *   stage      a link to the directory of staging files
  * Beside it SLIPSTREAM_MOUNTS ("/goosefs=goosefs://host:port/;/a=...") tells a shim the prefixes without asking anybody.
  *
  * Requests: one packet, struct session_request and its payload; replies likewise, with at most one descriptor (SCM_RIGHTS).
@@ -115,7 +117,8 @@ struct session_record {
 #define SESSION_BUCKETS 32768u /* power of two; linear probing; 0: never used, else index + 1; a freed record stays in its bucket */
 
 struct session_records {
-	uint32_t version, size;  /* sizeof(struct session_records) */
+	_Atomic uint32_t version; /* SESSION_VERSION; 0 once the session is over */
+	uint32_t size;            /* sizeof(struct session_records) */
 	_Atomic uint32_t live;   /* records in use: a shim that sees 0 has none of ours */
 	_Atomic uint32_t keeper_pid;
 	_Atomic uint32_t bucket[SESSION_BUCKETS];

@@ -1,5 +1,6 @@
 #include "client/stage.h"
 #include "client/log.h"
+#include "client/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -26,8 +28,17 @@ struct stage {
 
 /* ---- leases ----------------------------------------------------------------------------------------------------- */
 
+static struct f_owner_ex watcher; /* pid 0: the process */
+
+void lease_watcher(pid_t tid)
+{
+	watcher = (struct f_owner_ex){.type = F_OWNER_TID, .pid = tid};
+}
+
 int lease_unwritten(int fd)
 {
+	if (watcher.pid && fcntl(fd, F_SETOWN_EX, &watcher))
+		return -errno;
 	if (fcntl(fd, F_SETSIG, LEASE_SIGNAL) || fcntl(fd, F_SETLEASE, F_RDLCK))
 		return -errno;
 	return 0;
@@ -51,7 +62,7 @@ int fd_reopen(int fd, int flags)
 	char name[32];
 	int again;
 
-	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	snprintf(name, sizeof name, "/proc/thread-self/fd/%d", fd);
 	do
 		again = open(name, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC);
 	while (again < 0 && errno == EINTR);
@@ -152,8 +163,7 @@ static int directory_make(const char *path)
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-/* Candidate i; false past the last. out "" when there is none of that kind here. */
-static bool candidate(unsigned i, const char *configured, char out[PATH_MAX])
+bool stage_candidate(unsigned i, const char *configured, char out[PATH_MAX])
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
@@ -163,15 +173,12 @@ static bool candidate(unsigned i, const char *configured, char out[PATH_MAX])
 		snprintf(out, PATH_MAX, "%s", configured);
 		return true;
 	case 1:
-		if (cache && *cache == '/' && !directory_make(cache))
+		if (cache && *cache == '/')
 			snprintf(out, PATH_MAX, "%s/slipstream", cache);
 		return true;
 	case 2:
-		if (home && *home == '/') {
-			snprintf(out, PATH_MAX, "%s/.cache", home);
-			directory_make(out);
+		if (home && *home == '/')
 			snprintf(out, PATH_MAX, "%s/.cache/slipstream", home);
-		}
 		return true;
 	case 3:
 		snprintf(out, PATH_MAX, "/var/tmp");
@@ -184,13 +191,18 @@ static bool candidate(unsigned i, const char *configured, char out[PATH_MAX])
 	}
 }
 
-static int private_directory(const char *base, char out[PATH_MAX])
+static int private_directory(const char *base, bool asked_for, char out[PATH_MAX])
 {
-	int rc = directory_make(base);
+	int rc;
 
+	if (!asked_for) { /* a cache directory may have to be made, too */
+		path_parent(base, out);
+		directory_make(out);
+	}
+	rc = directory_make(base);
 	if (rc)
 		return rc;
-	if (snprintf(out, PATH_MAX, "%s/slipstream-stage-XXXXXX", base) >= PATH_MAX)
+	if (snprintf(out, PATH_MAX, "%s/" STAGE_PREFIX "XXXXXX", base) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	if (!mkdtemp(out))
 		return -errno;
@@ -202,7 +214,7 @@ static int private_directory(const char *base, char out[PATH_MAX])
 
 static bool candidate_take(struct stage *s, const char *base, bool asked_for)
 {
-	int rc = private_directory(base, s->dir);
+	int rc = private_directory(base, asked_for, s->dir);
 
 	if (!rc)
 		return true;
@@ -210,6 +222,19 @@ static bool candidate_take(struct stage *s, const char *base, bool asked_for)
 		  rc == -EOPNOTSUPP ? error_noted() : strerror(-rc));
 	s->dir[0] = '\0';
 	return false;
+}
+
+/* For whoever finds the files and nobody who knows them. */
+static void session_link(const struct stage *s, int session_fd)
+{
+	char name[32], session[PATH_MAX];
+	ssize_t n;
+
+	snprintf(name, sizeof name, "/proc/thread-self/fd/%d", session_fd);
+	n = readlink(name, session, sizeof session - 1);
+	session[n > 0 ? n : 0] = '\0';
+	if (symlinkat(session, s->fd, "session") && errno != EEXIST)
+		log_warn("%s/session: %s", s->dir, strerror(errno));
 }
 
 int stage_open(int session_fd, const char *configured, struct stage **out)
@@ -227,7 +252,7 @@ int stage_open(int session_fd, const char *configured, struct stage **out)
 	atomic_store(&s->next, (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
 	n = readlinkat(session_fd, "stage", s->dir, sizeof s->dir - 1);
 	s->dir[n > 0 ? n : 0] = '\0';
-	for (unsigned i = 0; !*s->dir && candidate(i, configured, base); i++)
+	for (unsigned i = 0; !*s->dir && stage_candidate(i, configured, base); i++)
 		if (*base)
 			candidate_take(s, base, i == 0);
 	if (*s->dir)
@@ -241,6 +266,11 @@ int stage_open(int session_fd, const char *configured, struct stage **out)
 		}
 		s->dir[0] = '\0';
 		log_warn("no directory is fit for staging files: they live in memory and die with the keeper");
+	}
+	if (s->fd >= 0) {
+		if (flock(s->fd, LOCK_SH | LOCK_NB))
+			log_warn("%s: %s", s->dir, strerror(errno));
+		session_link(s, session_fd);
 	}
 	*out = s;
 	return 0;
@@ -259,6 +289,7 @@ void stage_remove_all(struct stage *s, int session_fd)
 {
 	if (!*s->dir)
 		return;
+	unlinkat(s->fd, "session", 0);
 	if (rmdir(s->dir) && errno != ENOENT)
 		log_note("%s stays: %s", s->dir, strerror(errno));
 	unlinkat(session_fd, "stage", 0);
@@ -312,7 +343,7 @@ int stage_create(struct stage *s, uint64_t *number)
 	if (s->fd < 0)
 		return memory_file();
 	number_name(*number, name);
-	fd = openat(s->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = openat(s->fd, name, O_RDONLY | O_CREAT | O_EXCL | O_NOATIME | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -324,7 +355,7 @@ int stage_adopt(struct stage *s, uint64_t number)
 	if (s->fd < 0)
 		return -ENOENT;
 	number_name(number, name);
-	fd = openat(s->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(s->fd, name, O_RDONLY | O_NOATIME | O_CLOEXEC | O_NOFOLLOW); /* our reading is not the program's */
 	return fd < 0 ? -errno : fd;
 }
 

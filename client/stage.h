@@ -2,7 +2,8 @@
  * stage.h: where staging files live, and what the kernel says of who has one open.
  *
  * A staging file is DIR/<number in hex>. The keeper keeps a read-only descriptor of each, the only kind that lets a lease
- * prove that nobody has the file open or mapped for writing.
+ * prove that nobody has the file open or mapped for writing. It holds a shared flock(2) on DIR, and DIR/session leads to the
+ * session's directory: with nobody there and no lock, DIR is left over.
  *
  * Threads: any.
  */
@@ -12,6 +13,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct stage;
 
@@ -20,6 +22,11 @@ struct stage;
  * lease, also one through /proc and one that is only a mapping; the event of its end; and then the lease granted.
  */
 int stage_probe(const char *dir);
+
+#define STAGE_PREFIX "slipstream-stage-" /* what the directories are called, in a candidate */
+
+/* Candidate i (0..) for where to make one, "" if there is none of that kind here; false past the last. */
+bool stage_candidate(unsigned i, const char *configured, char out[PATH_MAX]);
 
 /*
  * The session's staging directory: the one session_fd's link "stage" leads to, else a new private one in the first
@@ -46,6 +53,7 @@ int fd_reopen(int fd, int flags);
 
 /* Leases, on the keeper's own descriptor. -EAGAIN: somebody has the file open (for writing). */
 int lease_unwritten(int fd); /* take it: nobody writes; who wants to waits until it is dropped, a signal telling us */
+void lease_watcher(pid_t tid); /* who is told, if it is not the process: called before any lease is taken */
 int lease_drop(int fd);
 bool lease_alone(int fd); /* true: nobody else has it open at all; no lease stays */
 

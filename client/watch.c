@@ -18,7 +18,6 @@
 
 #define SWEEP_MS   1000
 #define LEAVING_MS 100 /* how often we look whether the last one is gone */
-#define LINGER_MS  1000
 
 int64_t now_ms(void)
 {
@@ -50,6 +49,8 @@ int watch_start(struct keeper *k)
 	char slots[PATH_MAX + 8];
 	sigset_t signals;
 
+	if (k->inside)
+		lease_watcher(gettid());
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGIO);
@@ -235,10 +236,21 @@ static bool parent_gone(struct keeper *k, short revents)
 	return false;
 }
 
+/* Is it time to leave, after so long a quiet? Programs that are there but silent are looked for once a second. */
+static bool left(struct keeper *k, int64_t quiet_ms, int64_t *looked_ms)
+{
+	if (k->linger_ms)
+		return quiet_ms >= k->linger_ms && keeper_withdraw(k);
+	if (*looked_ms && now_ms() - *looked_ms < SWEEP_MS)
+		return false;
+	*looked_ms = now_ms();
+	return !session_inhabited(k->given);
+}
+
 void watch_run(struct keeper *k)
 {
-	int64_t quiet_ms = 0, swept_ms = 0;
-	bool alone = false;
+	int64_t quiet_ms = now_ms(), swept_ms = 0, looked_ms = 0;
+	bool alone = k->linger_ms > 0;
 
 	for (;;) {
 		struct pollfd fds[] = {
@@ -251,7 +263,7 @@ void watch_run(struct keeper *k)
 		uint64_t wakes;
 
 		errno = 0;
-		poll(fds, 4, alone && wait_ms > LEAVING_MS ? LEAVING_MS : wait_ms);
+		poll(fds, 4, alone && !k->linger_ms && wait_ms > LEAVING_MS ? LEAVING_MS : wait_ms);
 		if (fds[2].revents && read(k->wake_fd, &wakes, sizeof wakes) < 0 && errno != EAGAIN)
 			log_error("wake: %s", strerror(errno));
 		signals_take(k); /* first: somebody waits in open() */
@@ -262,7 +274,7 @@ void watch_run(struct keeper *k)
 			return;
 		if (!alone || !quiet(k))
 			quiet_ms = now_ms();
-		else if (now_ms() - quiet_ms >= LINGER_MS)
+		else if (left(k, now_ms() - quiet_ms, &looked_ms))
 			return;
 	}
 }

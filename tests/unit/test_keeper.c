@@ -17,7 +17,8 @@ static int keeper_child(struct session *session, int ready)
 {
 	const char *const settings[] = {"mounts=/t=goosefs://x:1/", "stage=/dev/shm", "page_size=64K",
 					"page_cache_max=8M", NULL};
-	struct keeper_options options = {.dir = session->dir,
+	struct keeper_options options = {.lock_fd = -1,
+					 .dir = session->dir,
 					 .listen_fd = session->listen_fd,
 					 .ready_fd = ready,
 					 .parent_fd = session->alive[0]};

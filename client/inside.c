@@ -1,0 +1,22 @@
+/*
+ * inside.c: the keeper as threads of the program it serves (SLIPSTREAM_CLIENT=process). The thread that calls here has a
+ * table of descriptors and a umask of its own, and so have the threads it makes: nothing that the program does with its
+ * numbers can hurt the keeper, and the program's numbers are what they would be without it. SIGTERM to that thread alone,
+ * which must block all signals, ends the session once everything is published.
+ */
+#include "client/keeper.h"
+#include "client/slipstream.h"
+
+int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context)
+{
+	struct keeper_options options = {.dir = dir, .ready_fd = -1, .parent_fd = -1, .inside = true, .ready = ready,
+					 .ready_context = context};
+
+	options.lock_fd = session_lock(dir);
+	if (options.lock_fd < 0)
+		return options.lock_fd;
+	options.listen_fd = session_listen(dir);
+	if (options.listen_fd < 0)
+		return options.listen_fd;
+	return keeper_start(&options) ? -1 : 0;
+}

@@ -1,0 +1,67 @@
+#!/bin/bash
+# Sessions that nobody runs: plain LD_PRELOAD with mounts configured; and the client in the process itself.
+set -u
+slipstream=$BUILD/slipstream
+failed=0
+is() { # what, got, wanted
+	[ "$2" = "$3" ] && return
+	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
+	failed=1
+}
+
+mkfifo "$HOME/hold"
+exec 9<>"$HOME/hold"
+"$slipstream" server --root "$HOME/root" --exit-with-parent-fd 8 8<"$HOME/hold" >"$HOME/ready" &
+server=$!
+trap 'kill $server; wait $server 2>/dev/null' EXIT
+for _ in $(seq 200); do grep -q master= "$HOME/ready" && break; sleep 0.05; done
+master=$(sed -n 's/.*master=\([^ ]*\).*/\1/p' "$HOME/ready")
+[ -n "$master" ] || { echo "no server: $(cat "$HOME/ready")"; exit 1; }
+
+export SLIPSTREAM_MOUNTS="/goosefs=goosefs://$master/"
+ours() { LD_PRELOAD=$BUILD/libslipstream.so "$@"; }
+
+# Nothing configured: inert.
+is "nothing configured" "$(SLIPSTREAM_MOUNTS= ours sh -c 'echo x > /goosefs/x' 2>&1 | grep -c goosefs)" 1
+
+# One session of this user for all programs with these mounts.
+ours sh -c 'mkdir /goosefs/d; echo one > /goosefs/d/f'; is "write" $? 0
+is "read by another program" "$(ours cat /goosefs/d/f)" one
+is "a pipeline" "$(ours sh -c 'seq 100 > /goosefs/n; sort -rn /goosefs/n | head -n 1')" 100
+is "cleaned environment" "$(ours env -i "$BASH" -c 'cat /goosefs/d/f')" one
+is "no child of ours" "$(ours bash -c 'cat /goosefs/d/f > /dev/null; jobs; wait -n 2>/dev/null; echo $?')" 127
+for i in $(seq 8); do ours sh -c "echo $i > /goosefs/par$i" & pids[i]=$!; done
+wait "${pids[@]}"
+is "eight at once" "$(ours sh -c 'cat /goosefs/par?' | sort -n | tr '\n' ' ')" "1 2 3 4 5 6 7 8 "
+
+# Mounts from the file.
+mkdir -p "$HOME/.config/slipstream"
+echo "mounts = $SLIPSTREAM_MOUNTS" >"$HOME/.config/slipstream/slipstream.conf"
+is "mounts of the file" "$(env -u SLIPSTREAM_MOUNTS LD_PRELOAD="$BUILD/libslipstream.so" cat /goosefs/d/f)" one
+rm "$HOME/.config/slipstream/slipstream.conf"
+
+# The client in the process.
+export SLIPSTREAM_CLIENT=process
+is "inside: read" "$(ours cat /goosefs/d/f)" one
+ours cp /etc/services /goosefs/services; is "inside: copy" $? 0
+ours cmp /etc/services /goosefs/services; is "inside: compare" $? 0
+is "inside: descriptor numbers" "$(ours python3 -c 'import os
+a = os.open("/goosefs/d/f", os.O_RDONLY); b = os.open("/goosefs/new", os.O_WRONLY | os.O_CREAT); os.closerange(b + 1, 1000)
+os.write(b, b"kept"); os.close(b); print(a, b, open("/goosefs/new").read(), oct(os.umask(0)))')" "3 4 kept $(python3 -c 'import os; print(oct(os.umask(0)))')"
+is "inside: a forked child" "$(ours python3 -c 'import os
+if os.fork() == 0:
+	open("/goosefs/child", "w").write("of a child"); os._exit(0)
+os.wait(); print(open("/goosefs/child").read())')" "of a child"
+is "inside: exec with a file open for writing" "$(ours python3 -c 'import os
+f = open("/goosefs/open", "w"); f.write("x"); f.flush()
+try: os.execv("/bin/true", ["true"])
+except OSError as e: print(e.strerror)')" "Device or resource busy"
+is "inside: exec" "$(ours python3 -c 'import os
+open("/goosefs/before", "w").write("before exec")
+os.execv("/bin/cat", ["cat", "/goosefs/before"])')" "before exec"
+is "nothing left behind" "$(ls -d "$XDG_RUNTIME_DIR"/slipstream/process-* 2>/dev/null)" ""
+unset SLIPSTREAM_CLIENT
+
+# The keepers of sessions without `run` linger; this test does not.
+pkill -TERM -f "keeper --alone $XDG_RUNTIME_DIR/" 2>/dev/null
+exit $failed
