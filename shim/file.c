@@ -1,0 +1,419 @@
+/*
+ * file.c: bytes. Content-backed files move theirs natively, so what is here is for RANGE descriptions, whose bytes come
+ * out of the page cache without a system call, and the few calls that concern all kinds.
+ *
+ * The offset of a RANGE description is shared by every process that holds it. It is moved by compare-and-swap: read at an
+ * offset, then advance it if it is still there, else read again. So nobody holds a lock over a fetch, nobody can die with
+ * one, and a signal handler may read the same description.
+ */
+#include "shim/op.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sys.h"
+
+#include <string.h>
+
+#define COUNT_MAX   0x7ffff000u /* as the kernel's MAX_RW_COUNT */
+#define READ_TRIES  16
+#define INLINE_READ 1u          /* request.flags of READ: the page cache cannot be read here, send the bytes */
+
+/* ---- opening --------------------------------------------------------------------------------------------------------- */
+
+long fd_received(struct call *c, int flags)
+{
+	bool writable = c->reply.kind == SESSION_STAGED && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
+
+	if (c->fd < 0) {
+		shim_log("the keeper sent no descriptor", NULL, 0);
+		return -EIO;
+	}
+	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY && (uint32_t)c->reply.record < SESSION_RECORDS)
+		process_opened(c->fd, fdtab_pack((uint32_t)c->reply.record, c->reply.kind, writable));
+	else
+		fdtab_forget(c->fd);
+	return c->fd;
+}
+
+long op_open(struct where *w, int flags, mode_t mode)
+{
+	struct call c;
+	long rc;
+
+	if (w->must_be_dir && (flags & O_CREAT))
+		return -EISDIR;
+	call_where(&c, SESSION_OPEN, w);
+	c.request.flags = (uint32_t)flags;
+	c.request.mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode & 07777 & ~process_umask() : 0;
+	c.cloexec = flags & O_CLOEXEC;
+	rc = call_do(&c, w);
+	if (rc < 0) {
+		if (c.fd >= 0)
+			sys_close(c.fd);
+		return rc;
+	}
+	return fd_received(&c, flags);
+}
+
+long op_creat(struct where *w, mode_t mode)
+{
+	return op_open(w, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+/* ---- reading by range -------------------------------------------------------------------------------------------------- */
+
+/* Bytes of one page, if the cache has it: 0 is a miss. */
+static size_t cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off)
+{
+	uint64_t number = off / cache->page_bytes, at = off % cache->page_bytes;
+	size_t first = (size_t)session_set(cache, content, number) * SESSION_WAYS;
+
+	for (size_t i = first; i < first + SESSION_WAYS; i++) {
+		const struct session_page *page = &cache->page[i];
+		uint32_t gen = atomic_load_explicit(&page->gen, memory_order_acquire), bytes;
+		size_t part;
+
+		if ((gen & 1) || page->content != content || page->number != number)
+			continue;
+		bytes = page->bytes;
+		if (bytes > cache->page_bytes || at >= bytes)
+			return 0;
+		part = bytes - at < n ? bytes - at : n;
+		memcpy(buf, (const char *)cache + cache->first_page + i * cache->page_bytes + at, part);
+		atomic_thread_fence(memory_order_acquire);
+		if (gen == atomic_load_explicit(&page->gen, memory_order_relaxed))
+			return part;
+	}
+	return 0;
+}
+
+/* Ask for [off, off + n). Returns bytes moved into buf, 0 if they are in the cache now, -ENODATA at the end of the file. */
+static long fetch(struct ofd *of, char *buf, size_t n, uint64_t off, bool want_inline)
+{
+	struct call c;
+	long rc;
+
+	call_record(&c, SESSION_READ, of->record);
+	c.request.flags = want_inline ? INLINE_READ : 0;
+	c.request.a = (int64_t)off;
+	c.request.b = (int64_t)(want_inline && n > SESSION_PAYLOAD_MAX ? SESSION_PAYLOAD_MAX : n);
+	c.in = buf;
+	c.in_bytes = n < SESSION_PAYLOAD_MAX ? (unsigned)n : SESSION_PAYLOAD_MAX;
+	rc = session_call(&c);
+	if (rc == 0)
+		return -ENODATA;
+	if (rc < 0 || !(c.reply.flags & REPLY_INLINE))
+		return rc < 0 ? rc : 0;
+	return rc < (long)c.reply.bytes ? rc : (long)c.reply.bytes;
+}
+
+/* A part of what was asked for, at least one byte; 0 at the end of the file; -errno. */
+static long read_some(struct ofd *of, char *buf, size_t n, uint64_t off)
+{
+	const struct session_cache *cache = session_cache();
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		uint64_t content = atomic_load_explicit(&of->rec->content, memory_order_acquire);
+		bool in_cache = cache && content;
+		size_t got = in_cache ? cache_copy(cache, content, buf, n, off) : 0;
+		long rc;
+
+		if (got)
+			return (long)got;
+		/* Evicted again and again before we looked: then by hand. */
+		rc = fetch(of, buf, n, off, !in_cache || i >= READ_TRIES / 2);
+		if (rc)
+			return rc == -ENODATA ? 0 : rc;
+	}
+	shim_log("the page cache loses pages as fast as they come", of->rec->path, 0);
+	return -EIO;
+}
+
+static long range_read(struct ofd *of, void *buf, size_t n, off_t off)
+{
+	size_t done = 0;
+	long rc = 0;
+
+	if (n > COUNT_MAX)
+		n = COUNT_MAX;
+	if (atomic_load_explicit(&of->rec->content, memory_order_acquire)) {
+		int64_t size = atomic_load_explicit(&of->rec->size, memory_order_relaxed);
+
+		if (off >= size)
+			return 0;
+		if (n > (uint64_t)(size - off))
+			n = (size_t)(size - off);
+	}
+	while (done < n) {
+		rc = read_some(of, (char *)buf + done, n - done, (uint64_t)off + done);
+		if (rc <= 0)
+			break;
+		done += (size_t)rc;
+	}
+	return done ? (long)done : rc;
+}
+
+long op_read(struct ofd *of, void *buf, size_t n)
+{
+	for (;;) {
+		int64_t off = atomic_load_explicit(&of->rec->off, memory_order_acquire);
+		long rc = range_read(of, buf, n, off);
+
+		if (rc <= 0 || atomic_compare_exchange_strong(&of->rec->off, &off, off + rc))
+			return rc;
+	}
+}
+
+long op_read_chk(struct ofd *of, void *buf, size_t n, size_t size)
+{
+	(void)size; /* checked by wrap.c */
+	return op_read(of, buf, n);
+}
+
+long op_pread(struct ofd *of, void *buf, size_t n, off_t off)
+{
+	return off < 0 ? -EINVAL : range_read(of, buf, n, off);
+}
+
+long op_pread_chk(struct ofd *of, void *buf, size_t n, off_t off, size_t size)
+{
+	(void)size;
+	return op_pread(of, buf, n, off);
+}
+
+long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off)
+{
+	size_t done = 0;
+
+	if (count < 0 || count > IOV_MAX || off < 0)
+		return -EINVAL;
+	for (int i = 0; i < count; i++) {
+		long rc = range_read(of, iov[i].iov_base, iov[i].iov_len, off + (off_t)done);
+
+		if (rc < 0)
+			return done ? (long)done : rc;
+		done += (size_t)rc;
+		if ((size_t)rc < iov[i].iov_len)
+			break;
+	}
+	return (long)done;
+}
+
+long op_readv(struct ofd *of, const struct iovec *iov, int count)
+{
+	for (;;) {
+		int64_t off = atomic_load_explicit(&of->rec->off, memory_order_acquire);
+		long rc = op_preadv(of, iov, count, off);
+
+		if (rc <= 0 || atomic_compare_exchange_strong(&of->rec->off, &off, off + rc))
+			return rc;
+	}
+}
+
+long op_preadv2(struct ofd *of, const struct iovec *iov, int count, off_t off, int flags)
+{
+	if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
+		return -EOPNOTSUPP;
+	return off == -1 ? op_readv(of, iov, count) : op_preadv(of, iov, count, off);
+}
+
+/* ---- offsets ----------------------------------------------------------------------------------------------------------------- */
+
+/* SEEK_DATA and SEEK_HOLE: all of it is data. */
+static int64_t seek_target(struct ofd *of, int64_t from, off_t off, int whence)
+{
+	int64_t size = atomic_load(&of->rec->size), to;
+
+	switch (whence) {
+	case SEEK_SET:
+		return off;
+	case SEEK_CUR:
+		return __builtin_add_overflow(from, off, &to) ? -EOVERFLOW : to < 0 ? -EINVAL : to;
+	case SEEK_END:
+		return __builtin_add_overflow(size, off, &to) ? -EOVERFLOW : to < 0 ? -EINVAL : to;
+	case SEEK_DATA:
+		return off < 0 || off >= size ? -ENXIO : off;
+	case SEEK_HOLE:
+		return off < 0 || off >= size ? -ENXIO : size;
+	default:
+		return -EINVAL;
+	}
+}
+
+long op_lseek(struct ofd *of, off_t off, int whence)
+{
+	int64_t from = atomic_load(&of->rec->off), to;
+
+	if (of->kind == SESSION_DIRECTORY && whence > SEEK_CUR)
+		return -EINVAL;
+	if (whence == SEEK_SET && off < 0)
+		return -EINVAL;
+	do {
+		to = seek_target(of, from, off, whence);
+		if (to < 0)
+			return to;
+	} while (to != from && !atomic_compare_exchange_strong(&of->rec->off, &from, to));
+	return to;
+}
+
+/* ---- content ------------------------------------------------------------------------------------------------------------------- */
+
+long ofd_content(struct ofd *of)
+{
+	struct call c;
+	int cloexec, rc;
+
+	call_record(&c, SESSION_CONTENT, of->record);
+	c.cloexec = true;
+	rc = (int)session_call(&c);
+	if (rc >= 0 && c.fd < 0)
+		rc = -EIO;
+	if (rc < 0)
+		goto out;
+	cloexec = sys_fcntl(of->fd, F_GETFD, 0);
+	if (sys_lseek(c.fd, atomic_load(&of->rec->off), SEEK_SET) < 0) {
+		rc = -EIO;
+		goto out;
+	}
+	rc = sys_dup3(c.fd, of->fd, cloexec > 0 && (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
+	if (rc >= 0)
+		process_opened(of->fd, fdtab_pack((uint32_t)c.reply.record, c.reply.kind, false));
+out:
+	if (c.fd >= 0)
+		sys_close(c.fd);
+	if (rc < 0)
+		shim_log("no content behind", of->rec->path, rc);
+	return rc < 0 ? rc : 0;
+}
+
+void fd_content(int fd)
+{
+	struct ofd of;
+
+	if (unlikely(ofd_find(&of, fd, KIND(RANGE))))
+		ofd_content(&of);
+}
+
+long op_sync(struct ofd *of)
+{
+	struct call c;
+
+	if (of->kind != SESSION_STAGED || !of->writable)
+		return 0;
+	call_record(&c, SESSION_SYNC, of->record);
+	return session_call(&c);
+}
+
+EXPORT void sync(void)
+{
+	struct session_records *table;
+	struct call c;
+
+	REAL(sync)();
+	table = shim.active ? records_map() : NULL;
+	if (!table || !atomic_load(&table->live))
+		return;
+	call_record(&c, SESSION_SETTLE, -1); /* sync() cannot fail; what does is told when the session ends */
+	session_call(&c);
+}
+
+long op_hint(struct ofd *of, off_t off, off_t n, int advice)
+{
+	(void)of;
+	(void)off;
+	return n < 0 || advice < 0 || advice > 5 ? -EINVAL : 0; /* the keeper sees what is read */
+}
+
+long op_truncate(struct where *w, off_t length)
+{
+	struct call c;
+
+	if (length < 0)
+		return -EINVAL;
+	call_where(&c, SESSION_TRUNCATE, w);
+	c.request.a = length;
+	return call_do(&c, w);
+}
+
+/* Calls that only a kernel file with the content behind it can serve. */
+
+EXPORT void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
+{
+	if (!(flags & MAP_ANONYMOUS))
+		fd_content(fd);
+	return REAL(mmap)(at, n, prot, flags, fd, off);
+}
+EXPORT_ALIAS(mmap, mmap64)
+
+EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
+{
+	fd_content(in);
+	return REAL(sendfile)(out, in, off, n);
+}
+EXPORT_ALIAS(sendfile, sendfile64)
+
+EXPORT ssize_t copy_file_range(int in, off_t *in_off, int out, off_t *out_off, size_t n, unsigned flags)
+{
+	fd_content(in);
+	return REAL(copy_file_range)(in, in_off, out, out_off, n, flags);
+}
+
+EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, unsigned flags)
+{
+	fd_content(in);
+	return REAL(splice)(in, in_off, out, out_off, n, flags);
+}
+
+EXPORT int flock(int fd, int operation)
+{
+	fd_content(fd);
+	return REAL(flock)(fd, operation);
+}
+
+EXPORT int lockf(int fd, int command, off_t n)
+{
+	fd_content(fd);
+	return REAL(lockf)(fd, command, n);
+}
+EXPORT_ALIAS(lockf, lockf64)
+
+void aio_content(struct aiocb *const list[], int count)
+{
+	for (int i = 0; i < count; i++)
+		if (list[i] && list[i]->aio_lio_opcode == LIO_READ)
+			fd_content(list[i]->aio_fildes);
+}
+
+long op_eopnotsupp(void)
+{
+	return -EOPNOTSUPP;
+}
+
+long op_eperm(void)
+{
+	return -EPERM;
+}
+
+long op_einval(void)
+{
+	return -EINVAL;
+}
+
+long op_ebadf(void)
+{
+	return -EBADF;
+}
+
+long op_enosys(void)
+{
+	return -ENOSYS;
+}
+
+long op_erofs(void)
+{
+	return -EROFS;
+}
+
+long op_nothing(void)
+{
+	return 0;
+}

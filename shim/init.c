@@ -1,0 +1,191 @@
+/*
+ * init.c: START HERE. What happens when the library is loaded.
+ *
+ * Nothing, unless the environment names a session, or mounts are configured (start.c): then the mounts are parsed into static memory and the descriptors
+ * that were inherited are marked as unknown. Everything else happens at the first use of something of ours. The names
+ * libc exports are drawn from symbols.def by wrap.c; those that need more than a row are in variadic.c (open, fcntl...),
+ * process.c (close, dup...), exec.c (exec, spawn), stream.c (FILE *), dir.c (DIR *), walk.c (nftw, fts, glob...).
+ */
+#include "shim/shim.h"
+#include "shim/fdtab.h"
+#include "shim/inside.h"
+#include "shim/path.h"
+#include "shim/process.h"
+#include "shim/session.h"
+#include "shim/stream.h"
+#include "shim/start.h"
+#include "shim/sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LIBRARY "/libslipstream.so"
+
+struct shim shim;
+
+int __cxa_atexit(void (*)(void *), void *, void *);
+int __cxa_at_quick_exit(void (*)(void *), void *);
+
+static unsigned number_append(char *out, unsigned long v)
+{
+	char digits[24];
+	unsigned n = 0, written = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		out[written++] = digits[--n];
+	return written;
+}
+
+static unsigned text_append(char *line, unsigned at, unsigned size, const char *text)
+{
+	size_t n = text ? strnlen(text, size - at) : 0;
+
+	memcpy(line + at, text ? text : "", n);
+	return at + (unsigned)n;
+}
+
+void shim_log(const char *what, const char *detail, long rc)
+{
+	char name[PATH_MAX + 8], line[512];
+	unsigned n = 0;
+	int fd;
+
+	n = text_append(name, 0, PATH_MAX, shim.session);
+	memcpy(name + n, "/log", 5);
+	fd = sys_open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return; /* no session, no log: there is nobody else to tell */
+	n = text_append(line, 0, 40, "error: shim: process ");
+	n += number_append(line + n, (unsigned long)sys0(SYS_getpid));
+	line[n++] = ' ';
+	n = text_append(line, n, 200, what);
+	line[n++] = ' ';
+	n = text_append(line, n, 450, detail);
+	if (rc < 0) {
+		n = text_append(line, n, 470, ": errno ");
+		n += number_append(line + n, (unsigned long)-rc);
+	}
+	line[n++] = '\n';
+	sys3(SYS_write, fd, line, n);
+	sys_close(fd);
+}
+
+static bool copy(char *out, size_t size, const char *from)
+{
+	size_t n = strlen(from);
+
+	if (n >= size)
+		return false;
+	memcpy(out, from, n + 1);
+	return true;
+}
+
+/* One "/goosefs=goosefs://host:port/" of the list. */
+static void prefix_add(const char *entry, size_t bytes)
+{
+	const char *equals = memchr(entry, '=', bytes);
+	struct prefix *p = &shim.prefix[shim.prefix_count];
+	char given[PREFIX_MAX], path[PATH_MAX];
+	size_t url_bytes;
+
+	if (!equals || entry[0] != '/' || shim.prefix_count == MOUNTS_MAX || equals - entry >= PREFIX_MAX)
+		return;
+	memcpy(given, entry, (size_t)(equals - entry));
+	given[equals - entry] = '\0';
+	if (path_join(path, "/", given, NULL, NULL) || strlen(path) < 2 || !copy(p->path, sizeof p->path, path))
+		return;
+	p->bytes = (unsigned)strlen(p->path);
+	p->last = strrchr(p->path, '/') + 1;
+	url_bytes = bytes - (size_t)(equals - entry) - 1;
+	while (url_bytes && equals[url_bytes] == '/')
+		url_bytes--;
+	if (url_bytes < sizeof p->url) {
+		const char *colon;
+
+		memcpy(p->url, equals + 1, url_bytes);
+		p->url_bytes = (unsigned)url_bytes;
+		colon = strstr(p->url, "://");
+		p->scheme_bytes = colon ? (unsigned)(colon - p->url) : 0;
+	}
+	shim.prefix_count++;
+}
+
+static void prefixes_parse(const char *mounts)
+{
+	while (*mounts) {
+		size_t n = strcspn(mounts, ";");
+
+		prefix_add(mounts, n);
+		mounts += n + (mounts[n] == ';');
+	}
+}
+
+/*
+ * Registered before ld.so's own exit function, so it runs after every destructor, and before libc flushes its streams:
+ * the last moment at which a program's files can be closed and their publication waited for.
+ */
+static void at_exit(void *unused)
+{
+	(void)unused;
+	stream_give_back();
+	process_exit(true);
+	inside_end();
+}
+
+static void at_quick_exit_(void *unused)
+{
+	(void)unused;
+	process_exit(false);
+	inside_end();
+}
+
+/* Ours among the preloaded libraries. */
+static void preload_find(const char *list)
+{
+	while (list && *list) {
+		size_t n = strcspn(list, ": ");
+
+		if (n < sizeof shim.preload && memmem(list, n, LIBRARY, strlen(LIBRARY))) {
+			memcpy(shim.preload, list, n);
+			shim.preload[n] = '\0';
+			return;
+		}
+		list += n + (list[n] != '\0');
+	}
+}
+
+__attribute__((constructor)) static void shim_init(void)
+{
+	const char *session = getenv("SLIPSTREAM_SESSION"), *mounts = getenv("SLIPSTREAM_MOUNTS");
+	const char *preload = getenv("LD_PRELOAD"), *inherit = getenv("SLIPSTREAM_INHERIT");
+	const char *timeout = getenv("SLIPSTREAM_SHIM_TIMEOUT_MS");
+
+	if (session && *session) {
+		if (!mounts || session[0] != '/' || !copy(shim.session, sizeof shim.session, session) ||
+		    !copy(shim.mounts, sizeof shim.mounts, mounts))
+			return;
+	} else {
+		const char *client = getenv("SLIPSTREAM_CLIENT");
+
+		shim.alone = true;
+		shim.inside = client && !strcmp(client, "process");
+		if (!start_mounts(shim.mounts, sizeof shim.mounts) || !start_session(shim.mounts))
+			return;
+	}
+	preload_find(preload);
+	prefixes_parse(shim.mounts);
+	shim.inherit = !inherit || strcmp(inherit, "0") != 0;
+	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;
+	if (!shim.prefix_count)
+		return;
+	session_vfork_child(); /* the page that tells fork from vfork exists before either */
+	fdtab_init();
+	shim.active = true;
+	__cxa_atexit(at_exit, NULL, NULL);
+	__cxa_at_quick_exit(at_quick_exit_, NULL);
+}

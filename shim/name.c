@@ -1,0 +1,424 @@
+/*
+ * name.c: names: directories, links, renames, and the working directory.
+ */
+#include "shim/op.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static long by_path(struct where *w, enum session_op op, mode_t mode)
+{
+	struct call c;
+
+	call_where(&c, op, w);
+	c.request.mode = mode;
+	return call_do(&c, w);
+}
+
+long op_mkdir(struct where *w, mode_t mode)
+{
+	return by_path(w, SESSION_MKDIR, mode & 01777 & ~process_umask());
+}
+
+long op_rmdir(struct where *w)
+{
+	return by_path(w, SESSION_RMDIR, 0);
+}
+
+long op_unlink(struct where *w)
+{
+	return by_path(w, SESSION_UNLINK, 0);
+}
+
+long op_unlinkat(struct where *w, int flags)
+{
+	if (flags & ~AT_REMOVEDIR)
+		return -EINVAL;
+	return flags & AT_REMOVEDIR ? op_rmdir(w) : op_unlink(w);
+}
+
+long op_remove(struct where *w)
+{
+	long rc = op_unlink(w);
+
+	return rc == -EISDIR || rc == -EPERM ? op_rmdir(w) : rc;
+}
+
+long op_readlink(struct where *w, char *out, size_t n)
+{
+	char target[PATH_MAX];
+	struct session_record *rec;
+	struct call c;
+	long rc;
+
+	if (!n || n > LONG_MAX)
+		return -EINVAL;
+	if (w->record >= 0) { /* /proc/self/fd/N: the file's name, as the kernel writes it */
+		size_t bytes = strlen(w->path);
+
+		rec = record_get(w->record);
+		memcpy(target, w->path, bytes);
+		if (rec && atomic_load(&rec->deleted) && bytes + 10 < sizeof target) {
+			memcpy(target + bytes, " (deleted)", 10);
+			bytes += 10;
+		}
+		memcpy(out, target, bytes < n ? bytes : n);
+		return (long)(bytes < n ? bytes : n);
+	}
+	call_where(&c, SESSION_READLINK, w);
+	c.in = target;
+	c.in_bytes = sizeof target;
+	rc = call_do(&c, w);
+	if (rc < 0)
+		return rc;
+	if (c.reply.bytes && !target[c.reply.bytes - 1])
+		c.reply.bytes--;
+	if (c.reply.bytes < n)
+		n = c.reply.bytes;
+	memcpy(out, target, n);
+	return (long)n;
+}
+
+long op_readlink_chk(struct where *w, char *out, size_t n, size_t size)
+{
+	(void)size;
+	return op_readlink(w, out, n);
+}
+
+/* A regular file is made as open() would; what else mknod() makes is the kernel's alone. */
+long op_mknod(struct where *w, mode_t mode, dev_t dev)
+{
+	long fd;
+
+	(void)dev;
+	if ((mode & S_IFMT) && !S_ISREG(mode))
+		return -EPERM;
+	fd = op_open(w, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode & 07777);
+	return fd < 0 ? fd : process_close((int)fd);
+}
+
+long op_mkfifo(struct where *w, mode_t mode)
+{
+	return op_mknod(w, (mode & 07777) | S_IFIFO, 0);
+}
+
+/* ---- the working directory -------------------------------------------------------------------------------------------- */
+
+long op_chdir(struct where *w)
+{
+	struct call c;
+	long rc;
+
+	call_where(&c, SESSION_OPEN, w);
+	c.request.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	c.cloexec = true;
+	rc = call_do(&c, w);
+	if (rc >= 0 && c.fd < 0)
+		rc = -EIO;
+	if (rc >= 0)
+		rc = sys1(SYS_fchdir, c.fd);
+	if (c.fd >= 0)
+		sys_close(c.fd);
+	cwd_changed();
+	return rc < 0 ? rc : 0;
+}
+
+long op_fchdir(struct ofd *of)
+{
+	long rc = of->kind == SESSION_DIRECTORY ? sys1(SYS_fchdir, of->fd) : -ENOTDIR;
+
+	cwd_changed();
+	return rc;
+}
+
+EXPORT int chdir(const char *path)
+{
+	struct where w;
+	long rc;
+
+	if (!shim.active)
+		return REAL(chdir)(path);
+	if (!path_maybe(AT_FDCWD, path)) {
+		rc = REAL(chdir)(path);
+		cwd_changed();
+		if (likely(!rc) || !path_missed(&w, AT_FDCWD, path, errno))
+			return (int)rc;
+		rc = op_chdir(&w);
+	} else {
+		int ours = path_find(&w, AT_FDCWD, path);
+
+		rc = ours > 0 ? op_chdir(&w) : ours ? ours : SESSION_ELSEWHERE;
+	}
+	if (rc == SESSION_ELSEWHERE) {
+		rc = REAL(chdir)(w.native);
+		cwd_changed();
+		return (int)rc;
+	}
+	if (rc >= 0)
+		return 0;
+	errno = (int)-rc;
+	return -1;
+}
+
+EXPORT int fchdir(int fd)
+{
+	struct ofd of;
+	int rc;
+
+	if (!shim.active)
+		return REAL(fchdir)(fd);
+	if (ofd_find(&of, fd, ANY_KIND)) {
+		rc = (int)op_fchdir(&of);
+		if (rc >= 0)
+			return 0;
+		errno = -rc;
+		return -1;
+	}
+	rc = REAL(fchdir)(fd);
+	cwd_changed();
+	return rc;
+}
+
+EXPORT char *getcwd(char *out, size_t size)
+{
+	char path[PATH_MAX];
+	size_t n;
+	int record;
+
+	if (likely(!shim.active) || (record = cwd_record()) < 0)
+		return REAL(getcwd)(out, size);
+	if (record_path(record_get(record), path) || atomic_load(&record_get(record)->deleted)) {
+		errno = ENOENT;
+		return NULL;
+	}
+	n = strlen(path) + 1;
+	if (!size && out) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (size && n > size) {
+		errno = ERANGE;
+		return NULL;
+	}
+	if (!out)
+		out = malloc(size ?: n);
+	return out ? memcpy(out, path, n) : NULL;
+}
+
+EXPORT char *__getcwd_chk(char *out, size_t size, size_t space)
+{
+	if (size > space)
+		abort();
+	return getcwd(out, size);
+}
+
+EXPORT char *getwd(char *out)
+{
+	return getcwd(out, PATH_MAX);
+}
+
+EXPORT char *__getwd_chk(char *out, size_t space)
+{
+	return getcwd(out, space < PATH_MAX ? space : PATH_MAX);
+}
+
+EXPORT char *get_current_dir_name(void)
+{
+	if (likely(!shim.active) || cwd_record() < 0)
+		return REAL(get_current_dir_name)();
+	return getcwd(NULL, 0);
+}
+
+/* ---- two paths ---------------------------------------------------------------------------------------------------------------- */
+
+struct pair {
+	struct where from, to;
+};
+
+/* 1: both ours; 0: both libc's; -EXDEV: one of each. */
+static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to)
+{
+	int first, second;
+
+	__asm__("" : "+r"(from), "+r"(to)); /* libc's headers promise that neither is NULL */
+	if (!from || !to)
+		return -EFAULT;
+	first = path_find(&p->from, from_dirfd, from);
+	if (first < 0)
+		return first;
+	second = path_find(&p->to, to_dirfd, to);
+	if (second < 0)
+		return second;
+	return first == second ? first : -EXDEV;
+}
+
+static long call_pair(struct call *c, struct pair *p)
+{
+	/* path2 follows path in the payload: one buffer is sent as data after the other's NUL */
+	c->data = p->to.path;
+	c->data_bytes = (unsigned)strlen(p->to.path) + 1;
+	return call_do(c, &p->from);
+}
+
+static int rename_pair(struct pair *p, int ours, unsigned flags);
+
+/* libc found one of them missing: a link on the way may lead to us. */
+static COLD int rename_missed(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+{
+	struct pair p;
+	struct stat st;
+	int why = errno, ours = 0;
+	bool first = path_missed(&p.from, from_dirfd, from, why), second = path_missed(&p.to, to_dirfd, to, why);
+
+	if (first && second)
+		ours = 1;
+	else if (first || second)
+		ours = second && sys_fstatat(from_dirfd, from, &st, AT_SYMLINK_NOFOLLOW) ? -ENOENT : -EXDEV;
+	if (ours > 0)
+		return rename_pair(&p, ours, flags);
+	errno = ours ? -ours : why;
+	return -1;
+}
+
+static COLD int rename_slow(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+{
+	struct pair p;
+	struct call check;
+	int ours = pair_find(&p, from_dirfd, from, to_dirfd, to);
+	long rc;
+
+	if (ours == 0)
+		return REAL(renameat2)(from_dirfd, p.from.native, to_dirfd, p.to.native, flags);
+	if (ours == -EXDEV && p.from.native == from && path_prefix(p.from.path)) {
+		/* A source that is not there is told before the device that differs. */
+		call_where(&check, SESSION_STAT, &p.from);
+		check.request.flags = AT_SYMLINK_NOFOLLOW;
+		rc = session_call(&check);
+		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EXDEV;
+	}
+	return rename_pair(&p, ours, flags);
+}
+
+static int rename_pair(struct pair *p, int ours, unsigned flags)
+{
+	struct call c;
+	long rc = ours;
+
+	if (ours > 0) {
+		if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+			rc = -EINVAL;
+		} else {
+			call_where(&c, SESSION_RENAME, &p->from);
+			c.request.flags = flags;
+			c.request.must_be_dir |= p->to.must_be_dir;
+			rc = call_pair(&c, p);
+			if (rc == SESSION_ELSEWHERE)
+				rc = -EXDEV;
+		}
+	}
+	if (rc >= 0)
+		return 0;
+	errno = (int)-rc;
+	return -1;
+}
+
+#define RENAME(real_call, from_dirfd, to_dirfd, flags)                                                                  \
+	do {                                                                                                           \
+		int rc;                                                                                                \
+                                                                                                                       \
+		if (unlikely(path_maybe(from_dirfd, from) || path_maybe(to_dirfd, to)))                                \
+			return rename_slow(from_dirfd, from, to_dirfd, to, flags);                                     \
+		rc = real_call;                                                                                        \
+		if (unlikely(rc && shim.active))                                                                       \
+			return rename_missed(from_dirfd, from, to_dirfd, to, flags);                                   \
+		return rc;                                                                                             \
+	} while (0)
+
+EXPORT int rename(const char *from, const char *to)
+{
+	RENAME(REAL(rename)(from, to), AT_FDCWD, AT_FDCWD, 0);
+}
+
+EXPORT int renameat2(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+{
+	RENAME(REAL(renameat2)(from_dirfd, from, to_dirfd, to, flags), from_dirfd, to_dirfd, flags);
+}
+
+EXPORT int renameat(int from_dirfd, const char *from, int to_dirfd, const char *to)
+{
+	RENAME(REAL(renameat)(from_dirfd, from, to_dirfd, to), from_dirfd, to_dirfd, 0);
+}
+
+/* There are no hard links of ours: EPERM, as on a file system without them; EXDEV to and from another. */
+EXPORT int linkat(int from_dirfd, const char *from, int to_dirfd, const char *to, int flags)
+{
+	struct pair p;
+	struct ofd of;
+	int ours;
+
+	if ((flags & AT_EMPTY_PATH) && !from[0] && ofd_find(&of, from_dirfd, ANY_KIND)) {
+		errno = path_maybe(to_dirfd, to) ? EPERM : EXDEV;
+		return -1;
+	}
+	if (likely(!path_maybe(from_dirfd, from) && !path_maybe(to_dirfd, to)))
+		return REAL(linkat)(from_dirfd, from, to_dirfd, to, flags);
+	ours = pair_find(&p, from_dirfd, from, to_dirfd, to);
+	if (ours == 0)
+		return REAL(linkat)(from_dirfd, p.from.native, to_dirfd, p.to.native, flags);
+	if (ours > 0) {
+		struct stat st;
+		long rc = op_fstatat(&p.from, &st, AT_SYMLINK_NOFOLLOW);
+
+		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EPERM;
+		if (ours == -EPERM && !op_fstatat(&p.to, &st, AT_SYMLINK_NOFOLLOW))
+			ours = -EEXIST;
+	}
+	errno = -ours;
+	return -1;
+}
+
+EXPORT int link(const char *from, const char *to)
+{
+	if (likely(!path_maybe(AT_FDCWD, from) && !path_maybe(AT_FDCWD, to)))
+		return REAL(link)(from, to);
+	return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+EXPORT int symlinkat(const char *target, int dirfd, const char *path)
+{
+	struct where w;
+	struct call c;
+	int ours;
+	long rc;
+
+	if (likely(!path_maybe(dirfd, path)))
+		return REAL(symlinkat)(target, dirfd, path);
+	ours = path_find(&w, dirfd, path);
+	if (ours == 0)
+		return REAL(symlinkat)(target, dirfd, w.native);
+	rc = ours;
+	if (ours > 0 && w.must_be_dir)
+		rc = -ENOENT;
+	if (rc > 0) {
+		call_where(&c, SESSION_SYMLINK, &w);
+		c.data = target;
+		c.data_bytes = (unsigned)strlen(target) + 1;
+		rc = c.data_bytes == 1 ? -ENOENT : c.data_bytes > PATH_MAX ? -ENAMETOOLONG : call_do(&c, &w);
+		if (rc == SESSION_ELSEWHERE)
+			return REAL(symlinkat)(target, AT_FDCWD, w.native);
+	}
+	if (rc >= 0)
+		return 0;
+	errno = (int)-rc;
+	return -1;
+}
+
+EXPORT int symlink(const char *target, const char *path)
+{
+	if (likely(!path_maybe(AT_FDCWD, path)))
+		return REAL(symlink)(target, path);
+	return symlinkat(target, AT_FDCWD, path);
+}

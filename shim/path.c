@@ -1,0 +1,350 @@
+/*
+ * path.c: is this path ours?
+ *
+ * A path outside a prefix can lead into it only by naming the prefix's last component, by a URL, or from a descriptor or
+ * a working directory of ours. So one comparison and, at worst, one strstr() clear nearly every path of a program.
+ * A symbolic link on the real system that points into a prefix is looked for only after the real call failed (wrap.c).
+ */
+#include "shim/path.h"
+#include "shim/ofd.h"
+#include "shim/session.h"
+#include "shim/sys.h"
+
+#include <string.h>
+
+/* ---- the working directory ----------------------------------------------------------------------------------------- */
+
+#define CWD_UNKNOWN (-2)
+#define CWD_REAL    (-1)
+
+static _Atomic int cwd = CWD_UNKNOWN; /* or a record */
+
+void cwd_changed(void)
+{
+	atomic_store_explicit(&cwd, CWD_UNKNOWN, memory_order_release);
+}
+
+/* A working directory of ours is a removed directory: nothing else of the kernel's has no link. */
+static int cwd_ask(void)
+{
+	struct stat st;
+
+	if (sys_fstatat(AT_FDCWD, ".", &st, 0) || st.st_nlink)
+		return CWD_REAL;
+	return record_lookup(st.st_dev, st.st_ino);
+}
+
+int cwd_record(void)
+{
+	int known = atomic_load_explicit(&cwd, memory_order_acquire);
+
+	if (known != CWD_UNKNOWN)
+		return known;
+	known = cwd_ask();
+	if (!session_vfork_child())
+		atomic_store_explicit(&cwd, known, memory_order_release);
+	return known;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------------ */
+
+static bool below(const struct prefix *p, const char *path)
+{
+	return !strncmp(path, p->path, p->bytes) && (path[p->bytes] == '/' || path[p->bytes] == '\0');
+}
+
+const struct prefix *path_prefix(const char *path)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (below(&shim.prefix[i], path))
+			return &shim.prefix[i];
+	return NULL;
+}
+
+int path_join(char *out, const char *base, const char *path, bool *must_be_dir, bool *through)
+{
+	size_t n = strlen(base);
+	bool dir = false;
+
+	if (n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(out, base, n + 1);
+	if (n == 1)
+		n = 0; /* "/": components bring their own slash */
+	while (*path) {
+		size_t bytes = strcspn(path, "/");
+
+		dir = path[bytes] == '/' || bytes == 0;
+		if (bytes == 2 && path[0] == '.' && path[1] == '.') {
+			while (n && out[--n] != '/')
+				;
+			dir = true;
+		} else if (bytes == 1 && path[0] == '.') {
+			dir = true;
+		} else if (bytes) {
+			if (n + bytes + 1 >= PATH_MAX || bytes > NAME_MAX)
+				return -ENAMETOOLONG;
+			out[n] = '/';
+			memcpy(out + n + 1, path, bytes);
+			n += bytes + 1;
+		}
+		out[n] = '\0';
+		if (through && path_prefix(out))
+			*through = true;
+		path += bytes + (path[bytes] == '/');
+	}
+	if (!n)
+		memcpy(out, "/", 2);
+	if (must_be_dir)
+		*must_be_dir = dir;
+	return 0;
+}
+
+/* "goosefs://host:9200/in/a" or "goosefs:///in/a" as "/goosefs/in/a"; NULL if it is no URL of a mount. */
+static const struct prefix *url_prefix(const char *path, const char **rest)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++) {
+		const struct prefix *p = &shim.prefix[i];
+		const char *after = path + p->scheme_bytes + 3;
+
+		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes) || strncmp(path + p->scheme_bytes, "://", 3))
+			continue;
+		if (*after == '/') {
+			*rest = after;
+			return p;
+		}
+		if (!strncmp(path, p->url, p->url_bytes) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
+			*rest = path + p->url_bytes;
+			return p;
+		}
+	}
+	return NULL;
+}
+
+static bool names_prefix(const char *path)
+{
+	const char *rest;
+
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (strstr(path, shim.prefix[i].last))
+			return true;
+	return url_prefix(path, &rest) != NULL;
+}
+
+bool path_candidate(int dirfd, const char *path)
+{
+	if (path[0] == '/') {
+		for (unsigned i = 0; i < shim.prefix_count; i++)
+			if (below(&shim.prefix[i], path))
+				return true;
+		/* Descriptors by name; and ways round: "/tmp/../goosefs". */
+		return (path[1] == 'd' && !strncmp(path, "/dev/", 5) && (path[5] == 's' || path[5] == 'f')) ||
+		       (path[1] == 'p' && !strncmp(path, "/proc/", 6)) || names_prefix(path);
+	}
+	if (path[0] == '\0')
+		return false; /* ENOENT, from libc */
+	if (dirfd == AT_FDCWD ? cwd_record() != CWD_REAL : fdtab_word(dirfd) != FD_NATIVE)
+		return true;
+	return names_prefix(path);
+}
+
+/* ---- names of descriptors ------------------------------------------------------------------------------------------------ */
+
+static const char *number_parse(const char *text, int *out)
+{
+	long v = 0;
+
+	if (*text < '0' || *text > '9')
+		return NULL;
+	while (*text >= '0' && *text <= '9' && v < 10000000)
+		v = v * 10 + (*text++ - '0');
+	*out = (int)v;
+	return *text == '\0' || *text == '/' ? text : NULL;
+}
+
+/* "/proc/self/" and its other spellings, of this process. */
+static const char *proc_self(const char *path)
+{
+	static const char *const self[] = {"/proc/self/", "/proc/thread-self/"};
+	int pid;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (!strncmp(path, self[i], strlen(self[i])))
+			return path + strlen(self[i]);
+	if (strncmp(path, "/proc/", 6))
+		return NULL;
+	path = number_parse(path + 6, &pid);
+	return path && *path == '/' && pid == (int)sys0(SYS_getpid) ? path + 1 : NULL;
+}
+
+/* "/dev/fd/3/rest": 3, and what follows; NULL if path names no descriptor. */
+static const char *fd_name(const char *path, int *fd)
+{
+	static const char *const std[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
+	const char *rest;
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(path, std[i])) {
+			*fd = i;
+			return "";
+		}
+	if (!strncmp(path, "/dev/fd/", 8))
+		return number_parse(path + 8, fd);
+	rest = proc_self(path);
+	return rest && !strncmp(rest, "fd/", 3) ? number_parse(rest + 3, fd) : NULL;
+}
+
+static int find_named_fd(struct where *w, int fd, const char *rest)
+{
+	struct ofd of;
+
+	if (!ofd_find(&of, fd, ANY_KIND))
+		return 0;
+	if (*rest)
+		return path_find(w, fd, rest + 1);
+	w->record = of.record;
+	w->fd = fd;
+	return record_path(of.rec, w->path) ?: 1;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------------------------------- */
+
+/* The absolute name of what a relative path starts from. 1: of ours; 0: of the kernel's. */
+static int find_base(char *base, int dirfd)
+{
+	char link[SYS_FD_NAME];
+	struct ofd of;
+	int record = dirfd == AT_FDCWD ? cwd_record() : -1;
+	long n;
+
+	if (dirfd != AT_FDCWD && ofd_find(&of, dirfd, ANY_KIND)) {
+		if (of.kind != SESSION_DIRECTORY)
+			return -ENOTDIR;
+		record = of.record;
+	}
+	if (record >= 0)
+		return record_path(record_get(record), base) ?: 1;
+	if (dirfd == AT_FDCWD) {
+		n = sys2(SYS_getcwd, base, PATH_MAX);
+		return n < 0 || base[0] != '/' ? -ENOENT : 0;
+	}
+	if (dirfd < 0)
+		return -EBADF;
+	n = sys_readlink(sys_fd_name(link, dirfd), base, PATH_MAX - 1);
+	if (n <= 0)
+		return n < 0 ? (int)n : -ENOENT;
+	base[n] = '\0';
+	return base[0] == '/' ? 0 : -ENOTDIR;
+}
+
+static int find_absolute(struct where *w, const char *path)
+{
+	const char *rest;
+	bool through = false;
+	int fd, rc;
+
+	rest = fd_name(path, &fd);
+	if (rest)
+		return find_named_fd(w, fd, rest);
+	rest = proc_self(path);
+	if (rest && !strncmp(rest, "cwd", 3) && (rest[3] == '/' || !rest[3]) && cwd_record() >= 0) {
+		if (rest[3] && rest[4])
+			return path_find(w, AT_FDCWD, rest + 4);
+		w->record = cwd_record();
+		return record_path(record_get(w->record), w->path) ?: 1;
+	}
+	rc = path_join(w->path, "/", path, &w->must_be_dir, &through);
+	if (rc)
+		return through ? rc : 0;
+	if (path_prefix(w->path))
+		return 1;
+	if (through)
+		w->native = w->path; /* in and out again: the kernel cannot walk that */
+	return 0;
+}
+
+int path_find(struct where *w, int dirfd, const char *path)
+{
+	const struct prefix *p;
+	const char *rest;
+	char base[PATH_MAX];
+	bool through = false;
+	int ours, rc;
+
+	w->native = path;
+	w->record = w->fd = -1;
+	w->must_be_dir = false;
+	if (path[0] == '/')
+		return find_absolute(w, path);
+	p = url_prefix(path, &rest);
+	if (p)
+		return path_join(w->path, p->path, rest, &w->must_be_dir, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
+	if (path[0] == '\0')
+		return 0;
+	ours = find_base(base, dirfd);
+	if (ours < 0)
+		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
+	rc = path_join(w->path, base, path, &w->must_be_dir, &through);
+	if (rc)
+		return ours ? rc : 0;
+	if (path_prefix(w->path))
+		return 1;
+	if (ours || through)
+		w->native = w->path;
+	return 0;
+}
+
+int path_find_empty(struct where *w, int dirfd, const char *path, int flags)
+{
+	struct ofd of;
+	int record;
+
+	if ((path && path[0]) || !(flags & AT_EMPTY_PATH))
+		return path ? path_find(w, dirfd, path) : 0;
+	w->native = path;
+	w->fd = w->record = -1;
+	w->must_be_dir = false;
+	if (dirfd == AT_FDCWD) {
+		record = cwd_record();
+	} else {
+		record = ofd_find(&of, dirfd, ANY_KIND) ? of.record : -1;
+		w->fd = dirfd;
+	}
+	if (record < 0)
+		return 0;
+	w->record = record;
+	return record_path(record_get(record), w->path) ?: 1;
+}
+
+/* The longest part of the path that is a link, if it leads to us. */
+bool path_missed(struct where *w, int dirfd, const char *path, int why)
+{
+	char walked[PATH_MAX], target[PATH_MAX];
+	size_t n;
+
+	__asm__("" : "+r"(path));
+	if ((why != ENOENT && why != ENOTDIR) || !path)
+		return false;
+	n = strnlen(path, sizeof walked);
+	if (n >= sizeof walked)
+		return false;
+	for (size_t end = n; end; end--) {
+		long bytes;
+
+		if (path[end] != '/' && path[end] != '\0')
+			continue;
+		memcpy(walked, path, end);
+		walked[end] = '\0';
+		bytes = sys4(SYS_readlinkat, dirfd, walked, target, sizeof target - 1);
+		if (bytes == -EINVAL)
+			return false; /* exists and is none: what is missing is below it */
+		if (bytes <= 0)
+			continue;
+		target[bytes] = '\0';
+		if (target[0] != '/' || (size_t)bytes + (n - end) >= sizeof target)
+			return false;
+		memcpy(target + bytes, path + end, n - end + 1);
+		return path_maybe(AT_FDCWD, target) && path_find(w, AT_FDCWD, target) > 0 && w->record < 0;
+	}
+	return false;
+}

@@ -1,0 +1,59 @@
+/*
+ * path.h: is this path ours, and what is it called there?
+ *
+ * Threads: any. Async-signal-safe. Without system calls unless the answer may be yes.
+ */
+#ifndef SLIPSTREAM_SHIM_PATH_H
+#define SLIPSTREAM_SHIM_PATH_H
+
+#include "shim/shim.h"
+
+struct where {
+	const char *native; /* not ours: what libc is to be called with */
+	int record;         /* not -1: a descriptor of ours is meant (/dev/fd/N, AT_EMPTY_PATH), path is its name */
+	int fd;             /* of that record, if it is open here */
+	bool must_be_dir;   /* ended in a slash */
+	char path[PATH_MAX];
+};
+
+/*
+ * Join base and path by components: "." and "//" go, ".." takes one away. Both name the root as "/".
+ *
+ * out       PATH_MAX bytes
+ * through   set if the walk was below a prefix at any time; may be NULL
+ *
+ * Returns 0 or -ENAMETOOLONG.
+ */
+int path_join(char *out, const char *base, const char *path, bool *must_be_dir, bool *through);
+
+/* The prefix a normalised path lies in, or NULL. */
+const struct prefix *path_prefix(const char *path);
+
+/* Could it be ours? False is certain. No system call. */
+bool path_candidate(int dirfd, const char *path);
+
+/* The first test of every wrapper with a path. */
+static inline bool path_maybe(int dirfd, const char *path)
+{
+	__asm__("" : "+r"(path)); /* libc's headers promise that it is not NULL; its callers do not */
+	return unlikely(shim.active) && path && path_candidate(dirfd, path);
+}
+
+/* 1: ours, w says where; 0: libc's, as w->native; -errno. */
+int path_find(struct where *w, int dirfd, const char *path);
+
+/* As path_find; an empty path means dirfd itself (AT_EMPTY_PATH). */
+int path_find_empty(struct where *w, int dirfd, const char *path, int flags);
+
+/*
+ * libc failed, why says how: perhaps because a real symbolic link on the way points into a prefix. Looked for only then, so that it costs
+ * nobody else anything. True: w says where it leads.
+ */
+bool path_missed(struct where *w, int dirfd, const char *path, int why);
+
+/* The working directory's record, or -1 when it is a real one. */
+int cwd_record(void);
+/* It changed; asked anew at the next use. */
+void cwd_changed(void);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * shim.h: what all of the shim shares: its one piece of global state, and the words of its wrappers.
+ */
+#ifndef SLIPSTREAM_SHIM_SHIM_H
+#define SLIPSTREAM_SHIM_SHIM_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT      __attribute__((visibility("default")))
+#define COLD        __attribute__((noinline, cold))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define MOUNTS_MAX 16
+#define PREFIX_MAX 256
+
+struct prefix {
+	char path[PREFIX_MAX]; /* "/goosefs": absolute, normalised, not "/" */
+	unsigned bytes;
+	const char *last;      /* its last component: whoever gets in from outside has to write it */
+	char url[PREFIX_MAX];  /* "goosefs://host:9200", without the slash at the end */
+	unsigned url_bytes;
+	unsigned scheme_bytes; /* of url: "goosefs" */
+};
+
+struct shim {
+	bool active; /* false: every wrapper is libc's function and a compare */
+	bool inherit; /* children keep our environment */
+	bool alone;   /* nobody runs the session: we start its keeper */
+	bool inside;  /* ... in this process */
+	unsigned prefix_count;
+	struct prefix prefix[MOUNTS_MAX];
+	char session[PATH_MAX]; /* its directory */
+	char preload[PATH_MAX]; /* our own entry of LD_PRELOAD, for children; "" if we came by another way */
+	char mounts[PATH_MAX];  /* as SLIPSTREAM_MOUNTS */
+	unsigned timeout_ms; /* longest wait for the keeper; 0: no limit */
+};
+
+extern struct shim shim; /* written by the constructor alone */
+
+/* One line into the session's log; standard error belongs to the program. Async-signal-safe. */
+void shim_log(const char *what, const char *detail, long rc) COLD;
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * stream.h: FILE * over descriptors of ours. They are libc's own streams: only opening and closing passes here.
+ */
+#ifndef SLIPSTREAM_SHIM_STREAM_H
+#define SLIPSTREAM_SHIM_STREAM_H
+
+#include "shim/real.h"
+
+/* Flush the streams that may hold bytes for a file of ours. False if one may have been missed or is in use. */
+bool stream_flush_ours(void);
+
+/* Descriptor 0 has its bytes by range, which stdin cannot read; or is not asked about yet. */
+extern _Atomic bool stream_unready;
+
+void stream_ready_slow(FILE *f) COLD;
+
+/* Before libc reads or seeks f by itself. */
+static inline void stream_ready(FILE *f)
+{
+	if (unlikely(atomic_load_explicit(&stream_unready, memory_order_relaxed)))
+		stream_ready_slow(f);
+}
+
+/* The table has a new word for descriptor 0. */
+void stream_note_stdin(uint32_t word);
+/* stdin is about to go: whoever shares its description goes on where it was read to. */
+void stream_give_back(void);
+
+#endif

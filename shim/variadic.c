@@ -1,0 +1,259 @@
+/*
+ * variadic.c: open, openat, fcntl, ioctl, syscall: unpack the va_list, then join the common road.
+ *
+ * The mode of open() is read only where there is one.
+ */
+#include "shim/fdtab.h"
+#include "shim/op.h"
+#include "shim/path.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sys.h"
+
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define HAS_MODE(flags) (((flags) & O_CREAT) || ((flags) & __O_TMPFILE) == __O_TMPFILE)
+
+static long failed(long rc)
+{
+	if (rc >= 0)
+		return rc;
+	errno = (int)-rc;
+	return -1;
+}
+
+static COLD long open_ours(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct where w;
+	int ours = path_find(&w, dirfd, path);
+	long rc = ours;
+
+	if (ours > 0)
+		rc = op_open(&w, flags, mode);
+	if (ours == 0 || rc == SESSION_ELSEWHERE)
+		rc = sys4(SYS_openat, ours ? AT_FDCWD : dirfd, w.native, flags | O_LARGEFILE, mode);
+	return failed(rc);
+}
+
+static COLD long open_missed(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct where w;
+	int saved = errno;
+	long rc;
+
+	if (!(flags & O_NOFOLLOW) && path_missed(&w, dirfd, path, saved)) {
+		rc = op_open(&w, flags, mode);
+		if (rc != SESSION_ELSEWHERE)
+			return failed(rc);
+	}
+	errno = saved;
+	return -1;
+}
+
+static inline int open_common(int dirfd, const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	if (unlikely(path_maybe(dirfd, path)))
+		return (int)open_ours(dirfd, path, flags, mode);
+	fd = REAL(openat)(dirfd, path, flags, mode);
+	if (unlikely(fd < 0 && shim.active))
+		return (int)open_missed(dirfd, path, flags, mode);
+	return fd;
+}
+
+static mode_t mode_of(int flags, va_list *more)
+{
+	return HAS_MODE(flags) ? va_arg(*more, mode_t) : 0;
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+	va_list more;
+	mode_t mode;
+
+	va_start(more, flags);
+	mode = mode_of(flags, &more);
+	va_end(more);
+	return open_common(AT_FDCWD, path, flags, mode);
+}
+EXPORT_ALIAS(open, open64)
+EXPORT_ALIAS(open, __open)
+EXPORT_ALIAS(open, __open64)
+
+EXPORT int openat(int dirfd, const char *path, int flags, ...)
+{
+	va_list more;
+	mode_t mode;
+
+	va_start(more, flags);
+	mode = mode_of(flags, &more);
+	va_end(more);
+	return open_common(dirfd, path, flags, mode);
+}
+EXPORT_ALIAS(openat, openat64)
+
+static void no_mode(int flags)
+{
+	static const char said[] = "*** invalid open call: O_CREAT or O_TMPFILE without mode ***: terminated\n";
+
+	if (likely(!HAS_MODE(flags)))
+		return;
+	sys3(SYS_write, 2, said, sizeof said - 1); /* libc's own words, and its end */
+	abort();
+}
+
+EXPORT int __open_2(const char *path, int flags)
+{
+	no_mode(flags);
+	return open_common(AT_FDCWD, path, flags, 0);
+}
+EXPORT_ALIAS(__open_2, __open64_2)
+
+EXPORT int __openat_2(int dirfd, const char *path, int flags)
+{
+	no_mode(flags);
+	return open_common(dirfd, path, flags, 0);
+}
+EXPORT_ALIAS(__openat_2, __openat64_2)
+
+EXPORT int creat(const char *path, mode_t mode)
+{
+	return open_common(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+EXPORT_ALIAS(creat, creat64)
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+	va_list more;
+	long argument;
+
+	va_start(more, command);
+	argument = va_arg(more, long);
+	va_end(more);
+	if (likely(fdtab_word(fd) == FD_NATIVE && fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
+		return REAL(fcntl)(fd, command, argument);
+	if (!shim.active)
+		return REAL(fcntl)(fd, command, argument);
+	return (int)failed(process_fcntl(fd, command, argument));
+}
+EXPORT_ALIAS(fcntl, fcntl64)
+EXPORT_ALIAS(fcntl, __fcntl)
+
+static long ofd_ioctl(struct ofd *of, unsigned long request, void *argument)
+{
+	struct ofd source;
+	int64_t left;
+
+	switch (request) {
+	case FIONREAD:
+		if (of->kind != SESSION_RANGE)
+			break;
+		left = atomic_load(&of->rec->size) - atomic_load(&of->rec->off);
+		*(int *)argument = left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+		return 0;
+	case FICLONE:
+		if (ofd_find(&source, (int)(long)argument, KIND(RANGE)))
+			return -EOPNOTSUPP;
+		break;
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+		return -EOPNOTSUPP;
+	case FS_IOC_GETFLAGS:
+	case FS_IOC_SETFLAGS:
+	case FS_IOC_FSGETXATTR:
+	case FS_IOC_FSSETXATTR:
+		return -ENOTTY;
+	default:
+		break;
+	}
+	return sys3(SYS_ioctl, of->fd, request, argument);
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	struct ofd of;
+	va_list more;
+	void *argument;
+
+	va_start(more, request);
+	argument = va_arg(more, void *);
+	va_end(more);
+	if (likely(!ofd_find(&of, fd, ANY_KIND)))
+		return REAL(ioctl)(fd, request, argument);
+	return (int)failed(ofd_ioctl(&of, request, argument));
+}
+
+/*
+ * syscall(2): the numbers programs really use on files, led to the functions; the rest is the kernel's. Results and errno
+ * are the function's, which are the call's.
+ */
+EXPORT long syscall(long number, ...)
+{
+	long a[6];
+	va_list more;
+
+	va_start(more, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(more, long);
+	va_end(more);
+	if (unlikely(shim.active))
+		switch (number) {
+		case SYS_openat:
+			return open_common((int)a[0], (const char *)a[1], (int)a[2], (mode_t)a[3]);
+		case SYS_read:
+			return read((int)a[0], (void *)a[1], (size_t)a[2]);
+		case SYS_pread64:
+			return pread((int)a[0], (void *)a[1], (size_t)a[2], a[3]);
+		case SYS_lseek:
+			return lseek((int)a[0], a[1], (int)a[2]);
+		case SYS_close:
+			return close((int)a[0]);
+		case SYS_close_range:
+			return close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
+		case SYS_dup:
+			return dup((int)a[0]);
+		case SYS_dup3:
+			return dup3((int)a[0], (int)a[1], (int)a[2]);
+		case SYS_fcntl:
+			return fcntl((int)a[0], (int)a[1], a[2]);
+		case SYS_statx:
+			return statx((int)a[0], (const char *)a[1], (int)a[2], (unsigned)a[3], (struct statx *)a[4]);
+		case SYS_newfstatat:
+			return fstatat((int)a[0], (const char *)a[1], (struct stat *)a[2], (int)a[3]);
+		case SYS_fstat:
+			return fstat((int)a[0], (struct stat *)a[1]);
+		case SYS_getdents64:
+			return getdents64((int)a[0], (void *)a[1], (size_t)a[2]);
+		case SYS_renameat2:
+			return renameat2((int)a[0], (const char *)a[1], (int)a[2], (const char *)a[3], (unsigned)a[4]);
+		case SYS_unlinkat:
+			return unlinkat((int)a[0], (const char *)a[1], (int)a[2]);
+		case SYS_mkdirat:
+			return mkdirat((int)a[0], (const char *)a[1], (mode_t)a[2]);
+		case SYS_readlinkat:
+			return readlinkat((int)a[0], (const char *)a[1], (char *)a[2], (size_t)a[3]);
+		case SYS_faccessat:
+			return faccessat((int)a[0], (const char *)a[1], (int)a[2], 0);
+		case SYS_faccessat2:
+			return faccessat((int)a[0], (const char *)a[1], (int)a[2], (int)a[3]);
+		case SYS_copy_file_range:
+			return copy_file_range((int)a[0], (off_t *)a[1], (int)a[2], (off_t *)a[3], (size_t)a[4], (unsigned)a[5]);
+#ifdef SYS_open
+		case SYS_open:
+			return open_common(AT_FDCWD, (const char *)a[0], (int)a[1], (mode_t)a[2]);
+		case SYS_stat:
+			return stat((const char *)a[0], (struct stat *)a[1]);
+		case SYS_lstat:
+			return lstat((const char *)a[0], (struct stat *)a[1]);
+		case SYS_dup2:
+			return dup2((int)a[0], (int)a[1]);
+#endif
+		default:
+			break;
+		}
+	return failed(sys6(number, a[0], a[1], a[2], a[3], a[4], a[5]));
+}
