@@ -463,12 +463,13 @@ long op_fpathconf(struct ofd *of, int name)
 	return conf(name);
 }
 
-/* The formula is libc's, and part of its interface: processes meet at the key. */
+/* libc's formula, but for the inode number: a file's low bits are all the same, and its block container's are not. */
 long op_ftok(struct where *w, int project)
 {
 	struct stat st;
 	long rc = op_stat(w, &st);
-	unsigned key = (unsigned)project << 24 | (unsigned)(st.st_dev & 0xff) << 16 | (unsigned)(st.st_ino & 0xffff);
+	uint64_t ino = st.st_ino ^ st.st_ino >> 24;
+	unsigned key = (unsigned)project << 24 | (unsigned)(st.st_dev & 0xff) << 16 | (unsigned)(ino & 0xffff);
 
 	return rc < 0 ? rc : (long)key;
 }

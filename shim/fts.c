@@ -112,7 +112,7 @@ static FTSENT *sorted(FTS *fts, FTSENT *head, int count)
 	return head;
 }
 
-/* ---- open and close ---------------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
 
 EXPORT int fts_close(FTS *fts)
 {
@@ -197,7 +197,7 @@ EXPORT FTS *fts_open(char *const *argv, int options, int (*order)(const FTSENT *
 }
 EXPORT_ALIAS(fts_open, fts64_open)
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Where a name below e begins in fts_path, after its slash. */
 static size_t below(const FTS *fts, const FTSENT *e)

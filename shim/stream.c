@@ -63,7 +63,7 @@ bool stream_flush_ours(void)
 	return all;
 }
 
-/* ---- stdin over a descriptor that was inherited --------------------------------------------------------------------- */
+/* ---- stdin over a descriptor that was inherited ------------------------------------------------------------------ */
 
 /*
  * stdin is the one stream that nobody opens: descriptor 0 may have come by exec, dup2() or open() with its bytes by range.
@@ -124,7 +124,7 @@ void stream_give_back(void)
 		atomic_compare_exchange_strong(&rec->off, &taken.off, off);
 }
 
-/* ---- scanf: the variadic ones join those with a va_list, which are rows ---------------------------------------------- */
+/* ---- scanf: the variadic ones join those with a va_list, which are rows ------------------------------------------ */
 
 int __isoc99_vfscanf(FILE *f, const char *format, va_list more);
 int __isoc23_vfscanf(FILE *f, const char *format, va_list more);
@@ -160,7 +160,7 @@ SCANF(wscanf, fwscanf, vfwscanf, wchar_t)
 SCANF(__isoc99_wscanf, __isoc99_fwscanf, __isoc99_vfwscanf, wchar_t)
 SCANF(__isoc23_wscanf, __isoc23_fwscanf, __isoc23_vfwscanf, wchar_t)
 
-/* ---- opening ----------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* The flags of a mode, or -1. */
 static int mode_flags(const char *mode)
@@ -266,7 +266,7 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 EXPORT_ALIAS(fopen, fopen64)
 EXPORT_ALIAS(fopen, _IO_fopen)
 
-/* ---- closing ------------------------------------------------------------------------------------------------------------ */
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 /* The word of the descriptor under a stream that libc is about to close, taken out of the table. */
 static uint32_t stream_take(FILE *f)
@@ -387,7 +387,7 @@ EXPORT FILE *setmntent(const char *path, const char *mode)
 }
 EXPORT_ALIAS(setmntent, __setmntent)
 
-/* ---- temporary files: the names are made here, the rest is open() and mkdir() ------------------------------------------ */
+/* ---- temporary files: the names are made here, the rest is open() and mkdir() ------------------------------------ */
 
 #define NAME_TRIES 1000
 

@@ -1,9 +1,9 @@
 /*
- * walk.c: realpath, scandir, nftw, glob, wordexp: what libc does with its own readlink, opendir and stat, done over ours when the
- * path is ours. glob() is libc's: it can be told which functions to use.
+ * walk.c: realpath, scandir, nftw, glob, wordexp: what libc does with its own readlink, opendir and stat, done over ours
+ * when the path is ours. glob() is libc's: it can be told which functions to use.
  *
- * A walk that begins outside does not come upon a prefix, which no real directory lists; only realpath() is led there, by
- * a real symbolic link, and is done over once libc's found nothing.
+ * A walk that begins outside does not come upon a prefix, which no real directory lists; only realpath() and scandir()
+ * are led there by a real symbolic link, and are done over once libc's found nothing.
  */
 #include "shim/path.h"
 #include "shim/real.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- realpath -------------------------------------------------------------------------------------------------------- */
+/* ---- realpath ---------------------------------------------------------------------------------------------------- */
 
 #define LINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
 
@@ -204,7 +204,7 @@ EXPORT char *canonicalize_file_name(const char *path)
 	return likely(!shim.active) ? REAL(canonicalize_file_name)(path) : realpath(path, NULL);
 }
 
-/* ---- scandir --------------------------------------------------------------------------------------------------------- */
+/* ---- scandir ----------------------------------------------------------------------------------------------------- */
 
 typedef int pick_fn(const struct dirent *);
 typedef int order_fn(const struct dirent **, const struct dirent **);
@@ -304,7 +304,7 @@ EXPORT int scandir(const char *path, struct dirent ***out, pick_fn *pick, order_
 }
 EXPORT_ALIAS(scandir, scandir64)
 
-/* ---- nftw ------------------------------------------------------------------------------------------------------------ */
+/* ---- nftw -------------------------------------------------------------------------------------------------------- */
 
 struct walk {
 	__nftw_func_t nftw; /* one of the two */
@@ -583,7 +583,7 @@ EXPORT int ftw(const char *path, __ftw_func_t fn, int fds)
 }
 EXPORT_ALIAS(ftw, ftw64)
 
-/* ---- glob: libc's, over our functions ---------------------------------------------------------------------------------- */
+/* ---- glob: libc's, over our functions ---------------------------------------------------------------------------- */
 
 static void *glob_opendir(const char *path)
 {
@@ -630,7 +630,7 @@ EXPORT int glob(const char *pattern, int flags, int (*failed)(const char *, int)
 }
 EXPORT_ALIAS(glob, glob64)
 
-/* ---- wordexp: libc's, and then patterns that only we can match ------------------------------------------------------------ */
+/* ---- wordexp: libc's, and then patterns that only we can match --------------------------------------------------- */
 
 /* Word i becomes all that its pattern matched. */
 static bool words_replace(wordexp_t *words, size_t i, const glob_t *found)
