@@ -185,7 +185,7 @@ void attr_of_stat(struct keeper *k, unsigned mount, const struct slip_stat *st, 
 
 	*attr = (struct session_attr){
 		.dev = mount_dev(mount),
-		.ino = st->id,
+		.ino = inode_number(st->id),
 		.mode = (st->type == SLIP_SYMLINK ? 0777 : st->mode & 0777) | type_bits(st->type),
 		.nlink = st->type == SLIP_DIRECTORY ? 2 : 1,
 		.uid = owner_uid(k, st->owner),

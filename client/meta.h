@@ -46,4 +46,13 @@ bool held_get(struct keeper *, unsigned mount, uint64_t id, struct held_value *)
 void attr_of_stat(struct keeper *, unsigned mount, const struct slip_stat *, struct session_attr *);
 uint64_t mount_dev(unsigned mount);
 
+/*
+ * st_ino of a file's id. All of a server's ids end in the same 24 bits (spec goosefs 7.1), and programs hash the low ones: what is
+ * before them tells files apart. Bit 63 is for files without an id, bit 62 for ids of another form.
+ */
+static inline uint64_t inode_number(uint64_t id)
+{
+	return (id & 0xffffff) == 0xffffff ? id >> 24 : id | 1ull << 62;
+}
+
 #endif

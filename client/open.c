@@ -420,7 +420,7 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 static int created(struct request *r, const char *path, const struct place *at, struct backend_writer *writer,
 		   uint64_t id, struct inode **out)
 {
-	struct session_attr attr = {.ino = id, .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct session_attr attr = {.ino = inode_number(id), .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
 	struct inode *in;
 	int rc = inode_new(r->k, path, at->mount->index, &attr, id, &in);
 
