@@ -9,6 +9,7 @@
 #include "shim/op.h"
 #include "shim/process.h"
 #include "shim/real.h"
+#include "shim/report.h"
 #include "shim/sys.h"
 
 #include <string.h>
@@ -27,6 +28,8 @@ long fd_received(struct call *c, int flags)
 		shim_log("the keeper sent no descriptor", NULL, 0);
 		return -EIO;
 	}
+	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY)
+		report_add(STAT_OPEN_STAGED + c->reply.kind - SESSION_STAGED, 1);
 	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY && (uint32_t)c->reply.record < SESSION_RECORDS)
 		process_opened(c->fd, fdtab_pack((uint32_t)c->reply.record, c->reply.kind, writable));
 	else
@@ -103,7 +106,9 @@ static long fetch(struct ofd *of, char *buf, size_t n, uint64_t off, bool want_i
 		return -ENODATA;
 	if (rc < 0 || !(c.reply.flags & REPLY_INLINE))
 		return rc < 0 ? rc : 0;
-	return rc < (long)c.reply.bytes ? rc : (long)c.reply.bytes;
+	rc = rc < (long)c.reply.bytes ? rc : (long)c.reply.bytes;
+	report_add(STAT_KEEPER_BYTES, (uint64_t)rc);
+	return rc;
 }
 
 /* A part of what was asked for, at least one byte; 0 at the end of the file; -errno. */
@@ -117,8 +122,10 @@ static long read_some(struct ofd *of, char *buf, size_t n, uint64_t off)
 		size_t got = in_cache ? cache_copy(cache, content, buf, n, off) : 0;
 		long rc;
 
-		if (got)
+		if (got) {
+			report_add(STAT_CACHE_BYTES, got);
 			return (long)got;
+		}
 		/* Evicted again and again before we looked: then by hand. */
 		rc = fetch(of, buf, n, off, !in_cache || i >= READ_TRIES / 2);
 		if (rc)
@@ -275,8 +282,10 @@ long ofd_content(struct ofd *of)
 		goto out;
 	}
 	rc = sys_dup3(c.fd, of->fd, cloexec > 0 && (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
-	if (rc >= 0)
+	if (rc >= 0) {
+		report_add(STAT_CONTENT, 1);
 		process_opened(of->fd, fdtab_pack((uint32_t)c.reply.record, c.reply.kind, false));
+	}
 out:
 	if (c.fd >= 0)
 		sys_close(c.fd);

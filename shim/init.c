@@ -11,6 +11,7 @@
 #include "shim/inside.h"
 #include "shim/path.h"
 #include "shim/process.h"
+#include "shim/report.h"
 #include "shim/session.h"
 #include "shim/stream.h"
 #include "shim/start.h"
@@ -135,6 +136,7 @@ static void at_exit(void *unused)
 	stream_give_back();
 	process_exit(true);
 	inside_end();
+	report_tell();
 }
 
 static void at_quick_exit_(void *unused)
@@ -142,6 +144,7 @@ static void at_quick_exit_(void *unused)
 	(void)unused;
 	process_exit(false);
 	inside_end();
+	report_tell();
 }
 
 /* Ours among the preloaded libraries. */
@@ -179,6 +182,7 @@ __attribute__((constructor)) static void shim_init(void)
 	}
 	preload_find(preload);
 	prefixes_parse(shim.mounts);
+	report_init(getenv("SLIPSTREAM_REPORT"));
 	shim.inherit = !inherit || strcmp(inherit, "0") != 0;
 	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;
 	if (!shim.prefix_count)

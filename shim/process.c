@@ -11,6 +11,7 @@
 #include "shim/op.h"
 #include "shim/path.h"
 #include "shim/real.h"
+#include "shim/report.h"
 #include "shim/session.h"
 #include "shim/stream.h"
 #include "shim/sys.h"
@@ -186,8 +187,10 @@ void process_exit(bool streams)
 EXPORT void _exit(int status)
 {
 	process_exit(false);
-	if (!session_vfork_child())
+	if (!session_vfork_child()) {
 		inside_end();
+		report_tell();
+	}
 	REAL(_exit)(status);
 	__builtin_unreachable();
 }

@@ -9,6 +9,7 @@
 #include "shim/session.h"
 #include "shim/inside.h"
 #include "shim/ofd.h"
+#include "shim/report.h"
 #include "shim/start.h"
 #include "shim/sys.h"
 
@@ -321,6 +322,7 @@ long session_call(struct call *c)
 	struct link link;
 	long rc;
 
+	report_request(c->request.op);
 	c->request.bytes = (c->path ? (uint32_t)strlen(c->path) + 1 : 0) + c->data_bytes;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		bool sent;
@@ -372,6 +374,7 @@ long call_do(struct call *c, struct where *w)
 	}
 	rc = session_call(c);
 	if (rc == SESSION_ELSEWHERE) {
+		report_add(STAT_ELSEWHERE, 1);
 		size_t n = c->reply.bytes < PATH_MAX ? c->reply.bytes : PATH_MAX - 1;
 
 		memmove(w->path, c->in, n);

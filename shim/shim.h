@@ -32,6 +32,7 @@ struct shim {
 	bool inherit; /* children keep our environment */
 	bool alone;   /* nobody runs the session: we start its keeper */
 	bool inside;  /* ... in this process */
+	bool report;  /* count what is done, and tell it at the end */
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
 	char session[PATH_MAX]; /* its directory */
