@@ -144,6 +144,9 @@ install: all
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(LIBS) $(DESTDIR)$(PREFIX)/lib/slipstream/
 	install -m 644 client/slipstream.h $(DESTDIR)$(PREFIX)/include/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 docs/slipstream.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 tools/slipstream.bash-completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/slipstream
 
 clean:
 	rm -rf $(BUILD)

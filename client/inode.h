@@ -46,7 +46,7 @@ struct inode {
 
 	enum inode_state state;
 	int error;
-	bool kept; /* a note of it lies beside the staging file: kept.h */
+	bool kept;         /* a note of it lies beside the staging file: kept.h */
 	int64_t opened_ns; /* first opened for writing, since it was clean, at this time */
 	bool modified;     /* surely; otherwise the kernel's time of change says */
 	bool mapped;       /* may have been: then the time of change says nothing */

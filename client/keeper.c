@@ -25,7 +25,7 @@
 static int failed(int rc, const char *what)
 {
 	log_error("keeper: %s: %s%s%s", what, strerror(-rc), *error_noted() ? ": " : "", error_noted());
-	fprintf(stderr, "slipstream keeper: %s: %s\n", what, strerror(-rc));
+	fprintf(stderr, "slipstream keeper: %s: %s\n", what, *error_noted() ? error_noted() : strerror(-rc));
 	return 1;
 }
 

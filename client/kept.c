@@ -13,8 +13,7 @@ static bool note_name(const struct keeper *k, const struct inode *in, char out[P
 {
 	const char *dir = stage_dir(k->stage);
 
-	return dir &&
-	       snprintf(out, PATH_MAX, "%s/%llx" KEPT_SUFFIX, dir, (unsigned long long)in->stage) < PATH_MAX;
+	return dir && snprintf(out, PATH_MAX, "%s/%llx" KEPT_SUFFIX, dir, (unsigned long long)in->stage) < PATH_MAX;
 }
 
 static void field(FILE *note, const char *name, const char *value)

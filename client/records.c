@@ -80,13 +80,18 @@ static void bucket_remove(struct records *r, int index)
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
+/* A new table is not touched: it is sparse, and on tmpfs each page that is looked at takes memory. */
+static void records_begin(struct records *r)
+{
+	for (uint32_t i = 0; i < SESSION_RECORDS; i++)
+		r->free[r->free_count++] = i;
+}
+
 /* Take up what an earlier keeper left: repair a record it was writing to when it died, find all buckets again. */
 static void records_adopt(struct records *r)
 {
 	unsigned live = 0;
 
-	for (int i = 0; i < (int)SESSION_RECORDS; i++)
-		r->bucket_of[i] = -1;
 	for (uint32_t at = 0; at < SESSION_BUCKETS; at++) {
 		uint32_t entry = atomic_load(&r->table->bucket[at]);
 		struct session_record *rec = entry && entry <= SESSION_RECORDS ? &r->table->record[entry - 1] : NULL;
@@ -113,7 +118,8 @@ static void records_adopt(struct records *r)
 	atomic_store(&r->table->live, live);
 }
 
-static int table_map(int dir_fd, struct session_records **out)
+/* made: it was not there before. */
+static int table_map(int dir_fd, struct session_records **out, bool *made)
 {
 	int fd = openat(dir_fd, "records", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), rc = 0;
 	struct session_records *table;
@@ -131,7 +137,8 @@ static int table_map(int dir_fd, struct session_records **out)
 	close(fd);
 	if (rc)
 		return rc;
-	if (!table->size) {
+	*made = !table->size;
+	if (*made) {
 		table->version = SESSION_VERSION;
 		table->size = sizeof *table;
 	}
@@ -146,17 +153,23 @@ static int table_map(int dir_fd, struct session_records **out)
 int records_open(int dir_fd, struct records **out)
 {
 	struct records *r = calloc(1, sizeof *r);
+	bool made = false;
 	int rc;
 
 	if (!r)
 		return -ENOMEM;
-	rc = table_map(dir_fd, &r->table);
+	rc = table_map(dir_fd, &r->table, &made);
 	if (rc) {
 		free(r);
 		return rc;
 	}
 	lock_init(&r->lock, LOCK_RECORDS);
-	records_adopt(r);
+	for (int i = 0; i < (int)SESSION_RECORDS; i++)
+		r->bucket_of[i] = -1;
+	if (made)
+		records_begin(r);
+	else
+		records_adopt(r);
 	*out = r;
 	return 0;
 }

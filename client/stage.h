@@ -52,7 +52,7 @@ uint64_t stage_number(const char *name);
 int fd_reopen(int fd, int flags);
 
 /* Leases, on the keeper's own descriptor. -EAGAIN: somebody has the file open (for writing). */
-int lease_unwritten(int fd); /* take it: nobody writes; who wants to waits until it is dropped, a signal telling us */
+int lease_unwritten(int fd);   /* take it: nobody writes; who wants to waits until it is dropped, a signal telling us */
 void lease_watcher(pid_t tid); /* who is told, if it is not the process: called before any lease is taken */
 int lease_drop(int fd);
 bool lease_alone(int fd); /* true: nobody else has it open at all; no lease stays */

@@ -40,7 +40,7 @@ static int make_directories(const char *path)
 	}
 }
 
-static int default_root(char out[PATH_MAX])
+int cluster_default_root(char out[PATH_MAX])
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 	int n;
@@ -169,8 +169,10 @@ static int start_server(const char *root, int hold_read)
 	return rc;
 }
 
-/* Take hold of the server on root, starting one if there is none. Called with run.lock held. */
-static int hold_server(const char *root, char *address, size_t size)
+#define LEAVING_TRIES 500 /* of 10 ms */
+
+/* Take hold of the server on root, starting one if there is none. Called with run.lock held. -EAGAIN: it is leaving. */
+static int hold_once(const char *root, char *address, size_t size)
 {
 	char fifo[PATH_MAX + 16];
 	int hold, reader, rc;
@@ -184,7 +186,7 @@ static int hold_server(const char *root, char *address, size_t size)
 		if (!rc)
 			return hold;
 		close(hold);
-		return rc;
+		return rc == -ENOENT ? -EAGAIN : rc;
 	}
 	if (errno != ENXIO)
 		return -errno;
@@ -208,6 +210,18 @@ static int hold_server(const char *root, char *address, size_t size)
 	return hold;
 }
 
+static int hold_server(const char *root, char *address, size_t size)
+{
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < LEAVING_TRIES && rc == -EAGAIN; i++) {
+		if (i)
+			usleep(10000);
+		rc = hold_once(root, address, size);
+	}
+	return rc;
+}
+
 static int embedded_server(const char *given, struct cluster *c)
 {
 	char root[PATH_MAX], path[PATH_MAX + 16], address[256];
@@ -216,11 +230,12 @@ static int embedded_server(const char *given, struct cluster *c)
 	if (given)
 		rc = strlen(given) < sizeof root ? (strcpy(root, given), 0) : -ENAMETOOLONG;
 	else
-		rc = default_root(root);
+		rc = cluster_default_root(root);
 	if (!rc)
 		rc = make_directories(root);
 	if (rc) {
-		complain(0, "cannot use %s as the embedded server's root: %s", given ? given : "the default directory", strerror(-rc));
+		complain(0, "cannot use %s as the embedded server's root: %s", given ? given : "the default directory",
+			 strerror(-rc));
 		return rc;
 	}
 	snprintf(path, sizeof path, "%s/run.lock", root);
@@ -239,8 +254,10 @@ static int embedded_server(const char *given, struct cluster *c)
 		return rc;
 	}
 	c->hold_fd = rc;
-	if (asprintf(&c->mounts, EMBEDDED_PREFIX "=goosefs://%s/", address) < 0) {
+	if (asprintf(&c->mounts, EMBEDDED_PREFIX "=goosefs://%s/", address) < 0)
 		c->mounts = NULL;
+	c->root = realpath(root, NULL);
+	if (!c->mounts || !c->root) {
 		cluster_close(c);
 		return -ENOMEM;
 	}
@@ -259,17 +276,32 @@ int cluster_open(const char *root, const char *mounts, struct cluster *c)
 	if (!root) {
 		rc = configured_mounts(&c->mounts);
 		if (rc)
-			complain(0, "settings: %s%s%s", slip_last_error(), *slip_last_error() ? ": " : "", strerror(-rc));
+			complain(0, "settings: %s%s%s", slip_last_error(), *slip_last_error() ? ": " : "",
+				 strerror(-rc));
 		if (rc || c->mounts)
 			return rc;
 	}
 	return embedded_server(root, c);
 }
 
+int cluster_client(const struct cluster *c, struct slip_client **out)
+{
+	char *setting = NULL;
+	int rc = -ENOMEM;
+
+	if (asprintf(&setting, "SLIPSTREAM_MOUNTS=%s", c->mounts) >= 0)
+		rc = slip_client_new((const char *[]){setting, NULL}, out);
+	if (rc)
+		complain(0, "%s: %s", c->mounts, *slip_last_error() ? slip_last_error() : strerror(-rc));
+	free(setting);
+	return rc;
+}
+
 void cluster_close(struct cluster *c)
 {
 	free(c->mounts);
-	c->mounts = NULL;
+	free(c->root);
+	c->mounts = c->root = NULL;
 	if (c->hold_fd >= 0)
 		close(c->hold_fd);
 	c->hold_fd = -1;

@@ -1,74 +1,137 @@
 /*
  * fs.c: `slipstream fs`: direct commands on a cluster's files, through the client's public header as any program could.
+ *
+ * Two tables: verbs, and the options that verbs name by their keys. What a verb does not name it refuses.
  */
+#include "tools/fs.h"
 #include "tools/tools.h"
-#include "client/slipstream.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <popt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#define COPY_BYTES (4u << 20)
+#define OPTIONS_MAX 8 /* of one verb */
 
-struct fs {
-	struct slip_client *client;
-	int long_form, recursive, reverse, parents, force;
-	int status; /* 0, or 1 after the first failure */
+static const struct verb {
+	const char *name;
+	fs_verb *run;
+	size_t least;        /* paths it wants */
+	const char *options; /* keys */
+	const char *usage, *help;
+} verbs[] = {
+	{"ls", fs_ls, 1, "ldhRr", "PATH...", "list"},
+	{"stat", fs_stat, 1, "", "PATH...", "attributes"},
+	{"du", fs_du, 1, "shRQ", "PATH...", "bytes below directories"},
+	{"count", fs_count, 1, "h", "PATH...", "files, directories and bytes below"},
+	{"df", fs_df, 0, "h", "[PATH...]", "space of the cluster; of all mounts by default"},
+	{"cat", fs_cat, 1, "", "PATH...", "contents to standard output"},
+	{"head", fs_head, 1, "nc", "PATH...", "the first lines (10) or bytes"},
+	{"tail", fs_tail, 1, "ncF", "PATH...", "the last lines (10) or bytes; and what comes"},
+	{"get", fs_get, 2, "RQf", "PATH... LOCAL|-", "copy from the cluster"},
+	{"put", fs_put, 2, "RQf", "LOCAL|-... PATH", "copy to the cluster"},
+	{"mkdir", fs_mkdir, 1, "p", "PATH...", "make directories"},
+	{"mv", fs_mv, 2, "", "PATH... PATH", "rename, or move into a directory"},
+	{"rm", fs_rm, 1, "RQf", "PATH...", "remove"},
+	{"ln", fs_ln, 2, "Sf", "TARGET LINK", "make a symbolic link"},
+	{"touch", fs_touch, 1, "C", "PATH...", "make empty files"},
+	{"chmod", fs_chmod, 2, "RQ", "MODE PATH...", "change permissions: 644, u+x,go-w"},
+	{"chown", fs_chown, 2, "RQ", "[OWNER][:GROUP] PATH...", "change who owns it"},
 };
 
-static void failed(struct fs *fs, const char *what, int rc)
+static const struct option {
+	char key; /* what verbs call it, and fs->on is indexed by */
+	char letter;
+	const char *name, *argument, *help;
+} options[] = {
+	{'l', 'l', "long", NULL, "with attributes"},
+	{'d', 'd', "directory", NULL, "directories themselves, not what is in them"},
+	{'h', 'h', "human-readable", NULL, "sizes such as 1.5M"},
+	{'r', 'r', "reverse", NULL, "in reverse order"},
+	{'R', 'R', "recursive", NULL, "with all below"},
+	{'Q', 'r', NULL, NULL, NULL}, /* as users of cp and rm expect */
+	{'s', 's', "summarize", NULL, "the total of each path only"},
+	{'n', 'n', "lines", "N", "this many lines"},
+	{'c', 'c', "bytes", "N", "this many bytes; 4K, 1M"},
+	{'F', 'f', "follow", NULL, "print what is added until interrupted"},
+	{'f', 'f', "force", NULL, "replace what is there; absent is fine"},
+	{'p', 'p', "parents", NULL, "with the directories above; there already is fine"},
+	{'S', 's', "symbolic", NULL, "the only kind of link there is"},
+	{'C', 'c', "no-create", NULL, "make nothing"},
+};
+
+/* ---- what the verbs use ----------------------------------------------------------------------------------------- */
+
+void fs_failed(struct fs *fs, const char *what, int rc)
 {
 	const char *said = slip_last_error();
 
-	fs->status = complain(1, "%s: %s%s%s%s", what, strerror(-rc), *said ? " (" : "", said, *said ? ")" : "");
+	fs->status = complain(1, "fs %s: %s: %s%s%s%s", fs->verb, what, strerror(-rc), *said ? " (" : "", said,
+			      *said ? ")" : "");
 }
 
-static char *join(const char *dir, const char *name)
+void fs_failed_here(struct fs *fs, const char *what, int rc)
+{
+	fs->status = complain(1, "fs %s: %s: %s", fs->verb, what, strerror(-rc));
+}
+
+void fs_misused(struct fs *fs, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	fs->status = complain(2, "fs %s: %s", fs->verb, text);
+}
+
+char *fs_join(const char *dir, const char *name)
 {
 	size_t n = strlen(dir);
 	char *path = NULL;
 
 	while (n > 1 && dir[n - 1] == '/')
 		n--;
-	if (asprintf(&path, "%.*s%s%s", (int)n, dir, n && dir[n - 1] == '/' ? "" : "/", name) < 0) {
-		complain(1, "out of memory");
-		exit(1);
-	}
+	if (asprintf(&path, "%.*s%s%s", (int)n, dir, n && dir[n - 1] == '/' ? "" : "/", name) < 0)
+		exit(complain(1, "out of memory"));
 	return path;
 }
 
-static const char *base_name(const char *path)
+const char *fs_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
 }
 
-static bool is_directory(struct fs *fs, const char *path)
+bool fs_is_directory(struct fs *fs, const char *path)
 {
 	struct slip_stat st;
 
 	return slip_stat(fs->client, path, &st) == 0 && st.type == SLIP_DIRECTORY;
 }
 
-/* ---- listings ------------------------------------------------------------------------------------------------------ */
+void fs_each_to(struct fs *fs, const char **paths, size_t n, bool into,
+		void (*one)(struct fs *, const char *from, const char *to))
+{
+	const char *to = paths[n - 1];
 
-struct entry {
-	char *name;
-	struct slip_stat st;
-};
+	if (n > 2 && !into) {
+		fs_failed_here(fs, to, -ENOTDIR);
+		return;
+	}
+	for (size_t i = 0; i + 1 < n; i++) {
+		char *target = into ? fs_join(to, fs_base_name(paths[i])) : NULL;
 
-struct entries {
-	struct entry *e;
-	size_t n, room;
-};
+		one(fs, paths[i], target ? target : to);
+		free(target);
+	}
+}
+
+/* ---- entries ---------------------------------------------------------------------------------------------------- */
 
 static int collect(void *context, const char *name, const struct slip_stat *st)
 {
@@ -88,7 +151,7 @@ static int collect(void *context, const char *name, const struct slip_stat *st)
 	return all->e[all->n++].name ? 0 : -ENOMEM;
 }
 
-static void entries_release(struct entries *all)
+void entries_release(struct entries *all)
 {
 	for (size_t i = 0; i < all->n; i++)
 		free(all->e[i].name);
@@ -101,8 +164,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-/* The entries of a directory in the order of their names. */
-static int list_sorted(struct fs *fs, const char *path, struct entries *all)
+int entries_list(struct fs *fs, const char *path, struct entries *all)
 {
 	int rc = slip_list(fs->client, path, collect, all);
 
@@ -111,416 +173,40 @@ static int list_sorted(struct fs *fs, const char *path, struct entries *all)
 	return rc;
 }
 
-static void print_entry(struct fs *fs, const char *path, const char *name, const struct slip_stat *st)
-{
-	static const char bits[] = "rwxrwxrwx", types[] = {'-', 'd', 'l'};
-	char mode[11] = {types[st->type]}, when[32], target[PATH_MAX];
-	time_t mtime = st->mtime_ms / 1000;
-
-	if (!fs->long_form) {
-		puts(name);
-		return;
-	}
-	for (int i = 0; i < 9; i++)
-		mode[1 + i] = st->mode & (0400 >> i) ? bits[i] : '-';
-	strftime(when, sizeof when, "%F %H:%M", localtime(&mtime));
-	printf("%s %-8s %-8s %12lld %s %s", mode, st->owner, st->group, (long long)st->size, when, name);
-	if (st->type == SLIP_SYMLINK && slip_readlink(fs->client, path, target, sizeof target) >= 0)
-		printf(" -> %s", target);
-	puts(st->complete || st->type != SLIP_FILE ? "" : " (incomplete)");
-}
-
-static void list_directory(struct fs *fs, const char *path, bool title)
+static void walk(struct fs *fs, const char *path, const struct slip_stat *st, bool after, fs_walk_fn *each,
+		 void *context)
 {
 	struct entries all = {0};
-	int rc = list_sorted(fs, path, &all);
-
-	if (title)
-		printf("%s:\n", path);
-	if (rc)
-		failed(fs, path, rc);
-	for (size_t i = 0; i < all.n; i++) {
-		char *below = join(path, all.e[fs->reverse ? all.n - 1 - i : i].name);
-
-		print_entry(fs, below, all.e[fs->reverse ? all.n - 1 - i : i].name, &all.e[fs->reverse ? all.n - 1 - i : i].st);
-		free(below);
-	}
-	for (size_t i = 0; fs->recursive && i < all.n; i++)
-		if (all.e[i].st.type == SLIP_DIRECTORY) {
-			char *below = join(path, all.e[i].name);
-
-			putchar('\n');
-			list_directory(fs, below, true);
-			free(below);
-		}
-	entries_release(&all);
-}
-
-static void fs_ls(struct fs *fs, const char **paths, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct slip_stat st;
-		int rc = slip_stat(fs->client, paths[i], &st);
-
-		if (rc)
-			failed(fs, paths[i], rc);
-		else if (st.type == SLIP_DIRECTORY)
-			list_directory(fs, paths[i], n > 1 || fs->recursive);
-		else
-			print_entry(fs, paths[i], paths[i], &st);
-	}
-}
-
-static void fs_stat(struct fs *fs, const char **paths, size_t n)
-{
-	static const char *const types[] = {"file", "directory", "symbolic link"};
-
-	for (size_t i = 0; i < n; i++) {
-		struct slip_stat st;
-		int rc = slip_stat(fs->client, paths[i], &st);
-		time_t mtime = rc ? 0 : st.mtime_ms / 1000;
-		char when[40];
-
-		if (rc) {
-			failed(fs, paths[i], rc);
-			continue;
-		}
-		strftime(when, sizeof when, "%F %T %z", localtime(&mtime));
-		printf("path:     %s\ntype:     %s%s\nsize:     %lld\nblock:    %lld\nmode:     %04o\nowner:    %s\ngroup:    %s\nmodified: %s\nid:       %llu\n",
-		       paths[i], types[st.type], st.complete || st.type != SLIP_FILE ? "" : " (incomplete)", (long long)st.size,
-		       (long long)st.block_size, st.mode, st.owner, st.group, when, (unsigned long long)st.id);
-	}
-}
-
-/* ---- copies --------------------------------------------------------------------------------------------------------- */
-
-static int write_all(int fd, const char *buf, size_t n)
-{
-	while (n) {
-		ssize_t done = write(fd, buf, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		buf += done;
-		n -= done;
-	}
-	return 0;
-}
-
-/* The file at path to a descriptor. */
-static int copy_out(struct fs *fs, const char *path, int fd)
-{
-	struct slip_file *f;
-	char *buf;
-	ssize_t n;
-	int rc = slip_open(fs->client, path, O_RDONLY, 0, &f);
-
-	if (rc)
-		return rc;
-	buf = malloc(COPY_BYTES);
-	rc = buf ? 0 : -ENOMEM;
-	while (!rc && (n = slip_read(f, buf, COPY_BYTES)) != 0)
-		rc = n < 0 ? (int)n : write_all(fd, buf, n);
-	free(buf);
-	slip_close(f);
-	return rc;
-}
-
-/* A descriptor to the file at path. */
-static int copy_in(struct fs *fs, int fd, const char *path, uint32_t mode)
-{
-	struct slip_file *f;
-	char *buf;
-	ssize_t n = 1;
-	int rc = slip_open(fs->client, path, O_WRONLY | O_CREAT | (fs->force ? O_TRUNC : O_EXCL), mode, &f);
-
-	if (rc)
-		return rc;
-	buf = malloc(COPY_BYTES);
-	rc = buf ? 0 : -ENOMEM;
-	while (!rc && n > 0) {
-		n = read(fd, buf, COPY_BYTES);
-		if (n < 0)
-			rc = errno == EINTR ? (n = 1, 0) : -errno;
-		else if (n > 0 && (n = slip_write(f, buf, n)) < 0)
-			rc = (int)n;
-	}
-	free(buf);
-	if (rc)
-		slip_abort(f);
-	else
-		rc = slip_close(f);
-	return rc;
-}
-
-static void fs_cat(struct fs *fs, const char **paths, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int rc = copy_out(fs, paths[i], STDOUT_FILENO);
-
-		if (rc)
-			failed(fs, paths[i], rc);
-	}
-}
-
-static void get_one(struct fs *fs, const char *from, const char *to);
-
-static void get_tree(struct fs *fs, const char *from, const char *to)
-{
-	struct entries all = {0};
-	int rc = list_sorted(fs, from, &all);
-
-	if (rc)
-		failed(fs, from, rc);
-	else if (mkdir(to, 0777) && errno != EEXIST)
-		failed(fs, to, -errno);
-	else
-		for (size_t i = 0; i < all.n; i++) {
-			char *source = join(from, all.e[i].name), *target = join(to, all.e[i].name);
-
-			get_one(fs, source, target);
-			free(source);
-			free(target);
-		}
-	entries_release(&all);
-}
-
-static int get_link(struct fs *fs, const char *from, const char *to)
-{
-	char target[PATH_MAX];
-	int rc = slip_readlink(fs->client, from, target, sizeof target);
-
-	if (rc < 0)
-		return rc;
-	if (fs->force)
-		unlink(to);
-	return symlink(target, to) ? -errno : 0;
-}
-
-static int get_file(struct fs *fs, const char *from, const char *to, uint32_t mode)
-{
-	int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC | (fs->force ? O_TRUNC : O_EXCL), mode);
 	int rc;
 
-	if (fd < 0)
-		return -errno;
-	rc = copy_out(fs, from, fd);
-	if (close(fd) && !rc)
-		rc = -errno;
+	if (!after)
+		each(fs, context, path, st);
+	rc = st->type == SLIP_DIRECTORY ? entries_list(fs, path, &all) : 0;
 	if (rc)
-		unlink(to);
-	return rc;
+		fs_failed(fs, path, rc);
+	for (size_t i = 0; i < all.n; i++) {
+		char *below = fs_join(path, all.e[i].name);
+
+		walk(fs, below, &all.e[i].st, after, each, context);
+		free(below);
+	}
+	if (after)
+		each(fs, context, path, st);
+	entries_release(&all);
 }
 
-static void get_one(struct fs *fs, const char *from, const char *to)
+void fs_walk(struct fs *fs, const char *path, bool after, fs_walk_fn *each, void *context)
 {
 	struct slip_stat st;
-	int rc = slip_stat(fs->client, from, &st);
+	int rc = slip_stat(fs->client, path, &st);
 
-	if (!rc && st.type == SLIP_DIRECTORY) {
-		if (fs->recursive)
-			get_tree(fs, from, to);
-		else
-			failed(fs, from, -EISDIR);
-		return;
-	}
-	if (!rc)
-		rc = st.type == SLIP_SYMLINK ? get_link(fs, from, to) : get_file(fs, from, to, st.mode);
 	if (rc)
-		failed(fs, from, rc);
-}
-
-static void put_one(struct fs *fs, const char *from, const char *to);
-
-static void put_tree(struct fs *fs, const char *from, const char *to, uint32_t mode)
-{
-	int rc = slip_mkdir(fs->client, to, mode);
-	struct dirent *entry;
-	DIR *dir;
-
-	if (rc && !(rc == -EEXIST && is_directory(fs, to))) {
-		failed(fs, to, rc);
-		return;
-	}
-	dir = opendir(from);
-	if (!dir) {
-		failed(fs, from, -errno);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		char *source, *target;
-
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		source = join(from, entry->d_name);
-		target = join(to, entry->d_name);
-		put_one(fs, source, target);
-		free(source);
-		free(target);
-	}
-	closedir(dir);
-}
-
-static int put_link(struct fs *fs, const char *from, const char *to)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlink(from, target, sizeof target - 1);
-
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	if (fs->force)
-		slip_unlink(fs->client, to);
-	return slip_symlink(fs->client, target, to);
-}
-
-static int put_file(struct fs *fs, const char *from, const char *to, uint32_t mode)
-{
-	int fd = open(from, O_RDONLY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = copy_in(fs, fd, to, mode);
-	close(fd);
-	return rc;
-}
-
-static void put_one(struct fs *fs, const char *from, const char *to)
-{
-	struct stat st;
-	int rc = 0;
-
-	if (!strcmp(from, "-")) {
-		rc = copy_in(fs, STDIN_FILENO, to, 0644);
-	} else if (fs->recursive ? lstat(from, &st) : stat(from, &st)) {
-		rc = -errno;
-	} else if (S_ISDIR(st.st_mode)) {
-		if (fs->recursive)
-			put_tree(fs, from, to, st.st_mode & 0777);
-		else
-			failed(fs, from, -EISDIR);
-	} else if (S_ISLNK(st.st_mode)) {
-		rc = put_link(fs, from, to);
-	} else if (S_ISREG(st.st_mode)) {
-		rc = put_file(fs, from, to, st.st_mode & 0777);
-	} else {
-		rc = -EOPNOTSUPP; /* a device, a FIFO, a socket */
-	}
-	if (rc)
-		failed(fs, from, rc);
-}
-
-/* The last path is where to; into it if it is a directory, and then under the source's own name. */
-static void copy_each(struct fs *fs, const char **paths, size_t n, bool into,
-		      void (*one)(struct fs *, const char *, const char *))
-{
-	const char *to = paths[n - 1];
-
-	if (n > 2 && !into) {
-		fs->status = complain(1, "%s: several files want a directory", to);
-		return;
-	}
-	for (size_t i = 0; i + 1 < n; i++) {
-		char *target = into ? join(to, base_name(paths[i])) : strdup(to);
-
-		one(fs, paths[i], target);
-		free(target);
-	}
-}
-
-static void fs_get(struct fs *fs, const char **paths, size_t n)
-{
-	struct stat st;
-
-	if (!strcmp(paths[n - 1], "-"))
-		fs_cat(fs, paths, n - 1);
+		fs_failed(fs, path, rc);
 	else
-		copy_each(fs, paths, n, stat(paths[n - 1], &st) == 0 && S_ISDIR(st.st_mode), get_one);
+		walk(fs, path, &st, after, each, context);
 }
 
-static void fs_put(struct fs *fs, const char **paths, size_t n)
-{
-	copy_each(fs, paths, n, is_directory(fs, paths[n - 1]), put_one);
-}
-
-/* ---- names ----------------------------------------------------------------------------------------------------------- */
-
-static int make_parents(struct fs *fs, const char *path)
-{
-	char *part = strdup(path);
-	int rc = part ? 0 : -ENOMEM;
-
-	for (char *p = part + 1; part && *p && !rc; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (slip_owns(fs->client, part)) {
-			rc = slip_mkdir(fs->client, part, 0755);
-			if (rc == -EEXIST)
-				rc = 0;
-		}
-		*p = '/';
-	}
-	free(part);
-	return rc;
-}
-
-static void fs_mkdir(struct fs *fs, const char **paths, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int rc = fs->parents ? make_parents(fs, paths[i]) : 0;
-
-		if (!rc)
-			rc = slip_mkdir(fs->client, paths[i], 0755);
-		if (rc == -EEXIST && fs->parents && is_directory(fs, paths[i]))
-			rc = 0;
-		if (rc)
-			failed(fs, paths[i], rc);
-	}
-}
-
-static void move_one(struct fs *fs, const char *from, const char *to)
-{
-	int rc = slip_rename(fs->client, from, to, false);
-
-	if (rc)
-		failed(fs, from, rc);
-}
-
-static void fs_mv(struct fs *fs, const char **paths, size_t n)
-{
-	copy_each(fs, paths, n, is_directory(fs, paths[n - 1]), move_one);
-}
-
-static void fs_rm(struct fs *fs, const char **paths, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int rc = fs->recursive ? slip_remove_tree(fs->client, paths[i]) : slip_unlink(fs->client, paths[i]);
-
-		if (rc && !(rc == -ENOENT && fs->force))
-			failed(fs, paths[i], rc);
-	}
-}
-
-/* ---- the command -------------------------------------------------------------------------------------------------------- */
-
-static const struct verb {
-	const char *name;
-	void (*run)(struct fs *, const char **paths, size_t n);
-	size_t least; /* paths it wants */
-	const char *help;
-} verbs[] = {
-	{"ls", fs_ls, 1, "ls [-l] [-R] [-r] PATH...       list; -r in reverse order"},
-	{"stat", fs_stat, 1, "stat PATH...                    attributes"},
-	{"cat", fs_cat, 1, "cat PATH...                     contents to standard output"},
-	{"get", fs_get, 2, "get [-R] [-f] PATH... LOCAL|-   copy from the cluster; -f replaces"},
-	{"put", fs_put, 2, "put [-R] [-f] LOCAL|-... PATH   copy to the cluster; -f replaces"},
-	{"mkdir", fs_mkdir, 1, "mkdir [-p] PATH...              make directories; -p with parents"},
-	{"mv", fs_mv, 2, "mv PATH... PATH                 rename"},
-	{"rm", fs_rm, 1, "rm [-R] [-f] PATH...            remove; -R with all below, -f absent is fine"},
-};
+/* ---- the command ------------------------------------------------------------------------------------------------ */
 
 static int usage(const char *why)
 {
@@ -529,81 +215,160 @@ static int usage(const char *why)
 	if (why)
 		complain(0, "fs: %s", why);
 	fputs("Usage: slipstream fs [--root DIR | --mount PREFIX=URL] COMMAND [OPTION]... PATH...\n\n", to);
-	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		fprintf(to, "  %s\n", verbs[i].help);
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		char line[80];
+
+		snprintf(line, sizeof line, "%s %s", verbs[i].name, verbs[i].usage);
+		fprintf(to, "  %-32s %s\n", line, verbs[i].help);
+	}
+	fputs("\n`slipstream fs COMMAND --help` lists a command's options.\n", to);
 	return why ? 2 : 0;
 }
 
-static int fs_run(const struct verb *verb, struct fs *fs, const char *root, const char *mounts, const char **paths, size_t n)
+static const struct option *option_of(char key)
+{
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (options[i].key == key)
+			return &options[i];
+	return NULL;
+}
+
+/* The verb's options as popt wants them; table has room for OPTIONS_MAX + 2. */
+static void options_draw(const struct verb *verb, struct fs *fs, struct poptOption *table)
+{
+	size_t n = 0;
+
+	for (const char *key = verb->options; *key && n < OPTIONS_MAX; key++) {
+		const struct option *o = option_of(*key);
+		struct poptOption *p = &table[n++];
+
+		*p = (struct poptOption){o->name, o->letter, POPT_ARG_NONE, NULL, o->key, o->help, o->argument};
+		if (o->argument) {
+			p->argInfo = POPT_ARG_STRING;
+			p->arg = *key == 'n' ? (void *)&fs->lines : (void *)&fs->bytes;
+		}
+		if (!o->name)
+			p->argInfo |= POPT_ARGFLAG_DOC_HIDDEN;
+	}
+	table[n++] = (struct poptOption){"help", '\0', POPT_ARG_NONE, NULL, '?', "print this", NULL};
+	table[n] = (struct poptOption)POPT_TABLEEND;
+}
+
+/* 0, or an exit status + 1: the command is done. paths: in *popt, which is to be freed. */
+static int verb_parse(const struct verb *verb, struct fs *fs, int argc, const char **argv, poptContext *popt,
+		      struct poptOption *table)
+{
+	int key;
+
+	options_draw(verb, fs, table);
+	*popt = poptGetContext("slipstream fs", argc, argv, table, 0);
+	poptSetOtherOptionHelp(*popt, verb->usage);
+	while ((key = poptGetNextOpt(*popt)) > 0) {
+		if (key == '?') {
+			poptPrintHelp(*popt, stdout, 0);
+			return 1;
+		}
+		fs->on[key == 'Q' ? 'R' : key] = true;
+	}
+	if (key < -1)
+		return 1 + complain(2, "fs %s: %s: %s", verb->name, poptBadOption(*popt, 0), poptStrerror(key));
+	return 0;
+}
+
+static int fs_run(const struct verb *verb, struct fs *fs, const char *root, const char *mounts, const char **paths,
+		  size_t n)
 {
 	struct cluster cluster;
-	char *setting = NULL;
-	int rc = cluster_open(root, mounts, &cluster);
 
-	if (rc)
+	if (cluster_open(root, mounts, &cluster))
 		return 1;
-	if (asprintf(&setting, "SLIPSTREAM_MOUNTS=%s", cluster.mounts) < 0)
-		setting = NULL;
-	rc = setting ? slip_client_new((const char *[]){setting, NULL}, &fs->client) : -ENOMEM;
-	if (rc) {
-		failed(fs, cluster.mounts, rc);
+	if (cluster_client(&cluster, &fs->client)) {
+		fs->status = 1;
 	} else {
 		verb->run(fs, paths, n);
 		slip_client_free(fs->client);
 	}
-	free(setting);
 	cluster_close(&cluster);
 	if (fflush(stdout) || ferror(stdout))
-		fs->status = complain(1, "standard output: %s", strerror(errno));
+		fs->status = complain(1, "fs %s: standard output: %s", fs->verb, strerror(errno));
 	return fs->status;
+}
+
+static const struct verb *verb_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static size_t count(const char **words)
+{
+	size_t n = 0;
+
+	while (words && words[n])
+		n++;
+	return n;
+}
+
+/* words: the verb, its options and paths. */
+static int verb_main(int argc, const char **words, const char *root, const char *mounts)
+{
+	const struct verb *verb = verb_of(words[0]);
+	const char **argv = calloc((size_t)argc + 1, sizeof *argv), **paths;
+	struct poptOption table[OPTIONS_MAX + 2];
+	struct fs fs = {.verb = words[0]};
+	poptContext popt = NULL;
+	char title[64];
+	int rc;
+
+	if (!verb || !argv) {
+		free(argv);
+		return usage("unknown command");
+	}
+	memcpy(argv, words, (size_t)argc * sizeof *argv);
+	snprintf(title, sizeof title, "slipstream fs %s", verb->name);
+	argv[0] = title; /* what --help calls us */
+	rc = verb_parse(verb, &fs, argc, argv, &popt, table);
+	paths = poptGetArgs(popt);
+	if (rc)
+		rc--;
+	else if (count(paths) < verb->least)
+		rc = complain(2, "fs %s: usage: slipstream fs %s [OPTION]... %s", verb->name, verb->name, verb->usage);
+	else
+		rc = fs_run(verb, &fs, root, mounts, paths, count(paths));
+	poptFreeContext(popt);
+	free((char *)fs.lines);
+	free((char *)fs.bytes);
+	free(argv);
+	return rc;
 }
 
 int fs_main(int argc, char **argv)
 {
-	struct fs fs = {0};
 	char *root = NULL, *mounts = NULL;
-	int help = 0, both = 0;
-	struct poptOption options[] = {
+	int help = 0;
+	struct poptOption table[] = {
 		{"root", 0, POPT_ARG_STRING, &root, 0, NULL, NULL},
 		{"mount", 'm', POPT_ARG_STRING, &mounts, 0, NULL, NULL},
-		{"long", 'l', POPT_ARG_NONE, &fs.long_form, 0, NULL, NULL},
-		{"recursive", 'R', POPT_ARG_NONE, &fs.recursive, 0, NULL, NULL},
-		{"reverse", 'r', POPT_ARG_NONE, &both, 0, NULL, NULL},
-		{"parents", 'p', POPT_ARG_NONE, &fs.parents, 0, NULL, NULL},
-		{"force", 'f', POPT_ARG_NONE, &fs.force, 0, NULL, NULL},
 		{"help", 'h', POPT_ARG_NONE, &help, 0, NULL, NULL},
 		POPT_TABLEEND,
 	};
-	poptContext popt = poptGetContext("slipstream fs", argc, (const char **)argv, options, 0);
-	const struct verb *verb = NULL;
-	const char **rest;
-	size_t n = 0;
+	poptContext popt =
+		poptGetContext("slipstream fs", argc, (const char **)argv, table, POPT_CONTEXT_POSIXMEHARDER);
 	int rc = poptGetNextOpt(popt);
+	const char **rest = poptGetArgs(popt);
 
-	if (rc < -1) {
-		complain(0, "fs: %s: %s", poptBadOption(popt, 0), poptStrerror(rc));
-		return 2;
-	}
-	if (help)
-		return usage(NULL);
-	rest = poptGetArgs(popt);
-	if (!rest)
-		return usage("which command?");
-	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		if (!strcmp(verbs[i].name, rest[0]))
-			verb = &verbs[i];
-	if (!verb)
-		return usage("unknown command");
-	while (rest[n + 1])
-		n++;
-	if (n < verb->least)
-		return usage("too few paths");
-	/* ls -r reverses, as ls does; everywhere else -r is -R, as users of cp and rm expect. */
-	if (verb->run == fs_ls)
-		fs.reverse = both;
+	if (rc < -1)
+		rc = complain(2, "fs: %s: %s", poptBadOption(popt, 0), poptStrerror(rc));
+	else if (help)
+		rc = usage(NULL);
+	else if (!rest)
+		rc = usage("which command?");
 	else
-		fs.recursive |= both;
-	rc = fs_run(verb, &fs, root, mounts, rest + 1, n);
+		rc = verb_main((int)count(rest), rest, root, mounts);
 	poptFreeContext(popt);
+	free(root);
+	free(mounts);
 	return rc;
 }

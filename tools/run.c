@@ -4,8 +4,9 @@
  * The session's directory and its listening socket are ours; the keeper inherits the socket, so that a keeper that
  * dies is replaced without a program noticing more than a pause: connections queue until the next one accepts them.
  */
+#include "tools/image.h"
+#include "tools/session.h"
 #include "tools/tools.h"
-#include "client/session.h"
 #include "client/slipstream.h"
 
 #include <errno.h>
@@ -17,9 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,74 +28,11 @@
 struct session {
 	char dir[PATH_MAX];
 	int listen_fd;
-	int hold_fd;    /* keeps the embedded server, or -1; the keeper keeps it too */
-	int alive[2];   /* we hold [1]; the keeper sees the end of [0] when we are gone */
+	int hold_fd;  /* keeps the embedded server, or -1; the keeper keeps it too */
+	int alive[2]; /* we hold [1]; the keeper sees the end of [0] when we are gone */
 	pid_t keeper;
 	unsigned restarts;
 };
-
-/* ---- the session's directory ------------------------------------------------------------------------------------- */
-
-static int private_directory(const char *path)
-{
-	struct stat st;
-
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
-	if (lstat(path, &st))
-		return -errno;
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return -EPERM; /* somebody else made it */
-	return 0;
-}
-
-/* tmpfs where there is one: slots and directories are made and removed all the time. */
-static int session_directory(char out[PATH_MAX])
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char base[PATH_MAX];
-
-	for (int i = 0; i < 3; i++) {
-		int n = -1;
-
-		if (i == 0 && runtime && *runtime == '/')
-			n = snprintf(base, sizeof base, "%s/slipstream", runtime);
-		else if (i > 0)
-			n = snprintf(base, sizeof base, "%s/slipstream-%u", i == 1 ? "/dev/shm" : "/tmp", (unsigned)geteuid());
-		if (n < 0 || n >= PATH_MAX - 16 || private_directory(base))
-			continue;
-		snprintf(out, PATH_MAX, "%.*s/XXXXXX", PATH_MAX - 16, base);
-		if (mkdtemp(out))
-			return 0;
-	}
-	return -EACCES;
-}
-
-static int session_address(const char *dir, int dirfd, struct sockaddr_un *address)
-{
-	int n;
-
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	n = snprintf(address->sun_path, sizeof address->sun_path, "%s/s", dir);
-	if (n >= (int)sizeof address->sun_path) /* too long for a socket's name: the same file by another one */
-		snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/s", dirfd);
-	return 0;
-}
-
-static int session_listen(struct session *s)
-{
-	struct sockaddr_un address;
-	int rc = 0, dirfd = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (dirfd < 0)
-		return -errno;
-	session_address(s->dir, dirfd, &address);
-	s->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->listen_fd < 0 || bind(s->listen_fd, (struct sockaddr *)&address, sizeof address) || listen(s->listen_fd, 1024))
-		rc = -errno;
-	close(dirfd);
-	return rc;
-}
 
 /* ---- the keeper ------------------------------------------------------------------------------------------------------ */
 
@@ -147,49 +83,6 @@ static int keeper_start(struct session *s, bool wait)
 	return n == 1 ? 0 : -EHOSTUNREACH;
 }
 
-/* ---- asking the keeper ------------------------------------------------------------------------------------------------- */
-
-static int keeper_connect(const struct session *s)
-{
-	struct sockaddr_un address;
-	int dirfd = open(s->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
-
-	session_address(s->dir, dirfd, &address);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address)) {
-		close(fd);
-		fd = -1;
-	}
-	if (dirfd >= 0)
-		close(dirfd);
-	return fd;
-}
-
-/* One request without a payload. Returns the reply's rc, or -EPIPE when the keeper went away. text: the payload, NUL-terminated. */
-static int64_t keeper_ask(const struct session *s, enum session_op op, char *text, size_t size)
-{
-	struct session_request request = {.op = op, .record = -1};
-	struct {
-		struct session_reply reply;
-		char payload[SESSION_PAYLOAD_MAX];
-	} *answer = malloc(sizeof *answer);
-	int fd = keeper_connect(s);
-	int64_t rc = -EPIPE;
-	ssize_t n = -1;
-
-	if (answer && fd >= 0 && send(fd, &request, sizeof request, MSG_NOSIGNAL) == sizeof request)
-		while ((n = recv(fd, answer, sizeof *answer, 0)) < 0 && errno == EINTR)
-			;
-	if (n >= (ssize_t)sizeof answer->reply && answer->reply.bytes <= n - sizeof answer->reply) {
-		rc = answer->reply.rc;
-		snprintf(text, size, "%.*s", (int)answer->reply.bytes, answer->payload);
-	}
-	if (fd >= 0)
-		close(fd);
-	free(answer);
-	return rc;
-}
-
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
 
 static int set_environment(const struct session *s, const char *mounts)
@@ -223,13 +116,22 @@ static bool below_a_mount(const char *command, const char *mounts)
 	return false;
 }
 
+/* One sentence on what will disappoint. */
+static void obstacle_tell(const char *command)
+{
+	char path[PATH_MAX];
+	struct image image;
+	const char *why = image_find(command, path) ? NULL : image_obstacle(path, &image);
+
+	if (why)
+		complain(0, "%s %s: it will not see the mounts", image.path, why);
+}
+
 static void exec_command(const struct session *s, const char *mounts, char **command)
 {
 	static char *shell[] = {NULL, NULL};
 	int error;
 
-	signal(SIGINT, SIG_DFL);
-	signal(SIGQUIT, SIG_DFL);
 	if (set_environment(s, mounts))
 		_exit(126);
 	if (!*command) {
@@ -251,6 +153,7 @@ static void exec_command(const struct session *s, const char *mounts, char **com
 		memcpy(argv + 4, command, n * sizeof *argv);
 		execv("/bin/sh", argv);
 	} else {
+		obstacle_tell(*command);
 		execvp(*command, command);
 	}
 	error = errno;
@@ -291,7 +194,7 @@ static int settle(struct session *s)
 	int status;
 
 	for (unsigned i = 0; text && i < 3; i++) {
-		failures = keeper_ask(s, SESSION_SETTLE, text, SESSION_PAYLOAD_MAX + 1);
+		failures = session_ask(s->dir, SESSION_SETTLE, 0, text, SESSION_PAYLOAD_MAX + 1);
 		if (failures != -EPIPE)
 			break;
 		if (waitpid(s->keeper, &status, WNOHANG) == s->keeper)
@@ -305,6 +208,8 @@ static int settle(struct session *s)
 	}
 	if (failures < 0)
 		complain(0, "the session's keeper does not answer: what was written may not be published");
+	if (failures && text && !strstr(text, "staged in memory"))
+		complain(0, "what was written is kept: see slipstream recover --list");
 	free(text);
 	return failures < 0 ? 1 : (int)failures;
 }
@@ -373,16 +278,20 @@ static void session_end(struct session *s)
 	}
 }
 
-/* Join the session we are in if it is the one that is wanted. */
-static bool joins(const char *root, const char *mounts)
+/* The mounts of the session we are in, whose directory is dir, if it is the one that is wanted; else NULL. */
+static const char *joined(const char *root, const char *mounts, char dir[PATH_MAX])
 {
-	const char *dir = getenv("SLIPSTREAM_SESSION"), *have = getenv("SLIPSTREAM_MOUNTS");
-	char path[PATH_MAX + 8];
+	const char *given = getenv("SLIPSTREAM_SESSION"), *have = getenv("SLIPSTREAM_MOUNTS");
+	int fd;
 
-	if (!dir || !have || root || (mounts && strcmp(mounts, have)))
-		return false;
-	snprintf(path, sizeof path, "%s/s", dir);
-	return access(path, F_OK) == 0;
+	if (!given || !have || root || (mounts && strcmp(mounts, have)))
+		return NULL;
+	snprintf(dir, PATH_MAX, "%s", given);
+	fd = session_connect(dir);
+	if (fd < 0)
+		return NULL;
+	close(fd);
+	return have;
 }
 
 /* Names need a user: a login's USER is not everywhere. */
@@ -397,6 +306,15 @@ static void set_user(void)
 		setenv("USER", pw->pw_name, 0);
 }
 
+/* Whoever recovers what the session leaves must know which server it was meant for: its address will be another one. */
+static int root_note(const struct session *s, const char *root)
+{
+	char path[PATH_MAX + 8];
+
+	snprintf(path, sizeof path, "%s/root", s->dir);
+	return root && symlink(root, path) ? -errno : 0;
+}
+
 static int run_session(const char *root, const char *mounts, char **command)
 {
 	struct session s = {.listen_fd = -1, .hold_fd = -1, .alive = {-1, -1}};
@@ -408,9 +326,11 @@ static int run_session(const char *root, const char *mounts, char **command)
 	rc = cluster_open(root, mounts, &cluster);
 	if (rc)
 		return STATUS_UNPUBLISHED;
-	rc = session_directory(s.dir);
+	rc = session_new(s.dir);
 	if (!rc)
-		rc = session_listen(&s);
+		rc = s.listen_fd = session_listen(s.dir);
+	if (rc >= 0)
+		rc = root_note(&s, cluster.root);
 	if (!rc && pipe2(s.alive, O_CLOEXEC))
 		rc = -errno;
 	if (!rc) {
@@ -464,12 +384,15 @@ int run_main(int argc, char **argv)
 {
 	char *root = NULL, *mount = NULL, *mounts = NULL;
 	struct poptOption options[] = {
-		{"root", 0, POPT_ARG_STRING, &root, 0, "data of the embedded server (default: $XDG_DATA_HOME/slipstream)", "DIR"},
+		{"root", 0, POPT_ARG_STRING, &root, 0,
+		 "data of the embedded server (default: $XDG_DATA_HOME/slipstream)", "DIR"},
 		{"mount", 'm', POPT_ARG_STRING, &mount, 'm', "a mount; may be given several times", "PREFIX=URL"},
 		POPT_AUTOHELP POPT_TABLEEND,
 	};
-	poptContext popt = poptGetContext("slipstream run", argc, (const char **)argv, options, POPT_CONTEXT_POSIXMEHARDER);
-	const char **rest;
+	poptContext popt =
+		poptGetContext("slipstream run", argc, (const char **)argv, options, POPT_CONTEXT_POSIXMEHARDER);
+	struct session s = {.listen_fd = -1, .hold_fd = -1};
+	const char **rest, *have;
 	int rc;
 
 	poptSetOtherOptionHelp(popt, "[OPTION]... [--] [CMD [ARG]...]");
@@ -480,14 +403,12 @@ int run_main(int argc, char **argv)
 		return complain(STATUS_UNPUBLISHED, "run: %s: %s", poptBadOption(popt, 0), poptStrerror(rc));
 	rest = poptGetArgs(popt);
 	if (root && mounts)
-		return complain(STATUS_UNPUBLISHED, "run: --root is for the embedded server, --mount for a cluster; give one");
-	if (joins(root, mounts)) {
-		struct session s = {.listen_fd = -1, .hold_fd = -1};
-
-		snprintf(s.dir, sizeof s.dir, "%s", getenv("SLIPSTREAM_SESSION"));
-		/* The preload is in the environment already. */
-		unsetenv("LD_PRELOAD");
-		exec_command(&s, getenv("SLIPSTREAM_MOUNTS"), rest ? (char **)rest : (char *[]){NULL});
+		return complain(STATUS_UNPUBLISHED,
+				"run: --root is for the embedded server, --mount for a cluster; give one");
+	have = joined(root, mounts, s.dir);
+	if (have) {
+		unsetenv("LD_PRELOAD"); /* we are in it already */
+		exec_command(&s, have, rest ? (char **)rest : (char *[]){NULL});
 	}
 	rc = run_session(root, mounts, rest ? (char **)rest : (char *[]){NULL});
 	free(mounts);

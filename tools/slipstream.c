@@ -2,7 +2,7 @@
  * slipstream.c: the command. Each subcommand is a function of its own; this file only finds it.
  */
 #include "tools/tools.h"
-#include "client/slipstream.h"
+#include "client/command.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,11 +12,15 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 	const char *help;
+	bool quiet; /* its standard error is not ours to comment on settings */
 } commands[] = {
-	{"run", run_main, "run a program (or a shell) that sees the mounts: slipstream run [--] CMD..."},
-	{"fs", fs_main, "direct commands, no preload involved: slipstream fs ls|stat|cat|get|put|mkdir|mv|rm"},
-	{"server", server_main, "embedded single-machine server, GooseFS protocol: slipstream server --root DIR"},
-	{"keeper", slip_keeper_main, NULL}, /* `run` starts it */
+	{"run", run_main, "run a program (or a shell) that sees the mounts: slipstream run [--] CMD...", false},
+	{"fs", fs_main, "direct commands, no preload involved: slipstream fs ls|cat|get|put|...", false},
+	{"status", status_main, "sessions that are there, and what dead ones left", false},
+	{"recover", recover_main, "publish or copy what sessions could not publish", false},
+	{"doctor", doctor_main, "will it work here: slipstream doctor [PROGRAM]", true},
+	{"server", server_main, "embedded single-machine server, GooseFS protocol: slipstream server --root DIR", true},
+	{"keeper", slip_keeper_main, NULL, true}, /* `run` starts it */
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -45,8 +49,20 @@ static void usage(FILE *to)
 	fputs("\n`slipstream COMMAND --help` explains a command. Options: --help, --version.\n", to);
 }
 
+/* Misspelt settings do nothing, which is worth saying before the command does something else. */
+static void settings_tell(void)
+{
+	char name[128];
+	const char *nearest;
+
+	for (unsigned i = 0; slip_unknown_setting(i, name, &nearest); i++)
+		complain(0, "environment: no setting is called %s; did you mean %s?", name, nearest);
+}
+
 int main(int argc, char **argv)
 {
+	static char title[32];
+
 	if (argc < 2) {
 		usage(stderr);
 		return 2;
@@ -59,8 +75,14 @@ int main(int argc, char **argv)
 		printf("slipstream %s\n", slip_version());
 		return 0;
 	}
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].main(argc - 1, argv + 1);
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		if (!commands[i].quiet)
+			settings_tell();
+		snprintf(title, sizeof title, "slipstream %s", commands[i].name);
+		argv[1] = title; /* what --help calls it */
+		return commands[i].main(argc - 1, argv + 1);
+	}
 	return complain(2, "unknown command '%s'; see slipstream --help", argv[1]);
 }

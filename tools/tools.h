@@ -8,9 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct slip_client;
+
 /* Subcommands: argv[0] is the subcommand's name. They return an exit status. */
 int run_main(int argc, char **argv);
 int fs_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int recover_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 int server_main(int argc, char **argv); /* tools/server */
 
 /* "slipstream: " and the text, on standard error; returns status. */
@@ -32,8 +37,9 @@ int install_shim(char out[PATH_MAX]);
  * Whoever takes hold or starts a server, and a server about to stop, has ROOT/run.lock: so nobody holds a server that is leaving.
  */
 struct cluster {
-	char *mounts;  /* "/goosefs=goosefs://127.0.0.1:9200/" */
-	int hold_fd;   /* -1, or what keeps the embedded server alive; not close-on-exec is the caller's choice */
+	char *mounts; /* "/goosefs=goosefs://127.0.0.1:9200/" */
+	int hold_fd;  /* -1, or what keeps the embedded server alive; not close-on-exec is the caller's choice */
+	char *root;   /* the embedded server's data, absolute; NULL: there is a cluster */
 };
 
 /*
@@ -41,5 +47,9 @@ struct cluster {
  */
 int cluster_open(const char *root, const char *mounts, struct cluster *);
 void cluster_close(struct cluster *);
+/* A client of what is open: 0, or -errno after complaining. */
+int cluster_client(const struct cluster *, struct slip_client **);
+/* Where the embedded server keeps its data unless told. 0 or -errno. */
+int cluster_default_root(char out[PATH_MAX]);
 
 #endif

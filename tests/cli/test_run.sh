@@ -36,6 +36,18 @@ echo go >"$HOME/go"
 wait $!; is "status of the first" $? 0
 is "a file made meanwhile" "$(cat "$HOME/out")" second
 
+# Signals are as run inherited them; programs that the library does not get into are announced.
+is "an ignored signal" "$(env --ignore-signal=INT "$slipstream" run -- sh -c 'kill -INT $$; echo survived')" survived
+env --default-signal=INT "$slipstream" run -- sh -c 'kill -INT $$; sleep 5'; is "a signal that is not ignored" $? 130
+printf '\177ELF\1\1\1%57s' '' >"$HOME/foreign"; chmod 755 "$HOME/foreign"
+$slipstream run -- "$HOME/foreign" 2>"$HOME/err" && { echo "another architecture runs"; failed=1; }
+grep -q 'foreign is built for another architecture: it will not see the mounts' "$HOME/err" || { cat "$HOME/err"; failed=1; }
+if [ -x /sbin/ldconfig ]; then # static, in Debian
+	$slipstream run -- /sbin/ldconfig -V >/dev/null 2>"$HOME/err"; is "static" $? 0
+	is "static, announced" "$(cat "$HOME/err")" "slipstream: /sbin/ldconfig is statically linked: it will not see the mounts"
+fi
+is "nothing to announce" "$($slipstream run -- sh -c true 2>&1)" ""
+
 # Bad usage.
 $slipstream run --no-such-option 2>"$HOME/err"; is "bad option" $? 125
 grep -q no-such-option "$HOME/err" || { echo "bad option is not named"; failed=1; }

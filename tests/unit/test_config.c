@@ -155,9 +155,19 @@ static void mistakes_are_named(void **state)
 /* Another version of us may know it. */
 static void unknown_environment_is_no_error(void **state)
 {
+	char name[CONFIG_NAME_MAX];
+	const char *nearest;
+
 	(void)state;
+	assert_false(config_unknown(0, name, &nearest));
 	setenv("SLIPSTREAM_NOT_YET_INVENTED", "1", 1);
+	setenv("SLIPSTREAM_MOUNT", "/a=goosefs:///", 1);
 	expect_u64(NULL, CONFIG_RPC_TIMEOUT, 300000);
+	assert_true(config_unknown(0, name, &nearest));
+	assert_true(config_unknown(1, name, &nearest));
+	assert_string_equal(name, "SLIPSTREAM_MOUNT");
+	assert_string_equal(nearest, "SLIPSTREAM_MOUNTS");
+	assert_false(config_unknown(2, name, &nearest));
 }
 
 static void a_small_block_shrinks_the_default_chunk(void **state)
