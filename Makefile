@@ -78,23 +78,23 @@ $(BUILD)/obj/%.o: %.c | $(PROTO_GENH)
 	$(Q)$(CC) $(BASE) $(PC_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/libslipstream-client.so: $(CLIENT_OBJ) $(PROTO_OBJ)
-	$(Q)$(CC) $(LDBASE) -shared -Wl,-soname,$(@F) -o $@ $^ $(GRPC_LIBS) -lcrypto
+	$(Q)$(CC) $(LDBASE) -shared -Wl,-soname,$(@F) -o $@ $^ $(GRPC_LIBS)
 
 $(BUILD)/libslipstream.so: $(SHIM_OBJ)
 	$(Q)$(CC) $(LDBASE) -shared -Wl,-soname,$(@F) -o $@ $^ -ldl
 
 $(PROGRAM): $(TOOL_OBJ) $(SERVER_OBJ) $(PROTO_OBJ) $(BUILD)/libslipstream-client.so
 	$(Q)$(CC) $(LDBASE) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib/slipstream' -o $@ $(filter %.o,$^) \
-		-L$(BUILD) -lslipstream-client $(GRPC_LIBS) -lcrypto -lsqlite3 -lpopt
+		-L$(BUILD) -lslipstream-client $(GRPC_LIBS) -lsqlite3 -lpopt
 
 # Unit tests link the objects themselves; what is hidden in the library is visible here.
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(CLIENT_OBJ) $(PROTO_OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDBASE) -o $@ $^ $(GRPC_LIBS) -lcrypto -lcmocka
+	$(Q)$(CC) $(LDBASE) -o $@ $^ $(GRPC_LIBS) -lcmocka
 
 $(BUILD)/tests/backend/%: $(BUILD)/obj/tests/backend/%.o $(CLIENT_OBJ) $(PROTO_OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDBASE) -o $@ $^ $(GRPC_LIBS) -lcrypto -lcmocka
+	$(Q)$(CC) $(LDBASE) -o $@ $^ $(GRPC_LIBS) -lcmocka
 
 # Posix tests know nothing of us: plain programs, run on the kernel first and then under the shim.
 $(BUILD)/tests/posix/%: $(BUILD)/obj/tests/posix/%.o
@@ -107,7 +107,7 @@ $(BUILD)/tests/symbols/%: $(BUILD)/obj/tests/symbols/%.o
 
 $(BUILD)/bench/%: $(BUILD)/obj/tools/bench/%.o $(PROTO_OBJ) $(BUILD)/libslipstream-client.so
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDBASE) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) -L$(BUILD) -lslipstream-client $(GRPC_LIBS) -lcrypto
+	$(Q)$(CC) $(LDBASE) -Wl,-rpath,'$$ORIGIN/..' -o $@ $(filter %.o,$^) -L$(BUILD) -lslipstream-client $(GRPC_LIBS)
 
 $(BUILD)/examples/%: $(BUILD)/obj/docs/examples/%.o $(BUILD)/libslipstream-client.so
 	@mkdir -p $(@D)

@@ -13,13 +13,12 @@
 
 #include <grpc/grpc_security.h>
 
-#include <openssl/rand.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
 	TIMEOUT_DEFAULT_MS = 30000,
@@ -121,11 +120,15 @@ static int wait_connected(grpc_channel *channel, unsigned timeout_ms)
 
 /* ---- the handshake (spec goosefs 4.3) --------------------------------------------------------------------------- */
 
+/*
+ * From the kernel: OpenSSL tears its own generator down in an exit handler, and a client that is a part of its program
+ * publishes after that.
+ */
 static int uuid_new(char out[UUID_BYTES + 1])
 {
 	unsigned char b[16];
 
-	if (RAND_bytes(b, sizeof b) != 1)
+	if (getrandom(b, sizeof b, 0) != sizeof b)
 		return -EIO;
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
