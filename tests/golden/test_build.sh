@@ -1,0 +1,24 @@
+# make, gcc, binutils, m4: a small C project built, changed, taken apart and run inside the prefix.
+project() { # a library of two files, and a program with it
+	printf 'int twice(int);\nint half(int);\n' > lib.h
+	printf '#include "lib.h"\nint twice(int n) { return 2 * n; }\n' > twice.c
+	printf '#include "lib.h"\nint half(int n) { return n / 2; }\n' > half.c
+	printf '#include <stdio.h>\n#include "lib.h"\nint main(int argc, char **argv) { FILE *f = fopen(argv[argc - 1], "r"); int c, n = 0; while (f && (c = getc(f)) != EOF) n += c == 10; printf("%%d %%d\\n", twice(n), half(n)); return !f; }\n' > main.c
+	printf 'CFLAGS = -O1 -MMD -Wall\nprog: main.o lib.a\n\t$(CC) -o $@ $^\nlib.a: twice.o half.o\n\t$(AR) rcs $@ $^\nclean:\n\trm -f *.o *.d lib.a prog\n-include $(wildcard *.d)\n.PHONY: clean\n' > Makefile
+}
+clear_up() { rm -f ./*.o ./*.d ./*.a ./*.so prog* ./*.gcno; }
+case_make() { project; make -s; ./prog words.txt; ./prog nothing; echo $?; make -q; echo $?; touch -d '+1 hour' lib.h; make -q 2> /dev/null; echo $?; make -n 2> /dev/null | sort; make -s -j2 2> /dev/null; make -s clean; ls; }
+case_make_features() {
+	printf 'all: a b\na:\n\techo a > $@\nb: a\n\tcat $< > $@; echo $(notdir $(wildcard docs/*.md)) >> $@\nnone:\n\tfalse\nsub:\n\t$(MAKE) -C docs -f ../sub.mk\n' > Makefile; printf 'here:\n\t@pwd | sed "s,.*/,,"; ls\n' > sub.mk
+	make; make; make none; echo $?; make --no-print-directory sub; make nothing; make -f nothing; make -s -B; make -p -f /dev/null 2> /dev/null | grep -c '^MAKE :\?='; make -t; cat b; printf 'include missing.mk\nmissing.mk:\n\techo "x: ; @echo made" > $@\n' > M; make -s -f M x; rm M
+}
+case_gcc() { project; gcc -c -g twice.c half.c; gcc -O2 -flto -o prog main.c twice.o half.o; ./prog words.txt; gcc -E main.c | grep -c twice; gcc -S half.c; grep -c half: half.s; gcc -M half.c; gcc -pipe -o prog2 main.c twice.c half.c; ./prog2 numbers.txt; gcc -c nothing.c; echo 'int x = ;' > bad.c; gcc -c bad.c; echo $?; clear_up; }
+case_shared() { project; gcc -shared -fPIC -o libx.so twice.c half.c; gcc -o prog main.c -L. -lx -Wl,-rpath,'$ORIGIN'; file -b prog | cut -d, -f1-2; readelf -d libx.so | grep -c SONAME; nm -D --defined-only libx.so | awk '{print $3}' | sort | grep -v _; clear_up; }
+case_library_path() { project; gcc -shared -fPIC -o libx.so twice.c half.c; gcc -o prog main.c -L. -lx; LD_LIBRARY_PATH=$PWD ./prog words.txt; echo $?; clear_up; }
+case_dlopen() { project; gcc -shared -fPIC -o libx.so twice.c half.c; python3 -I -B -c 'import ctypes, os; l = ctypes.CDLL(os.path.abspath("libx.so")); print(l.twice(21), l.half(21))'; clear_up; }
+case_static_archive() { project; gcc -c twice.c half.c; ar rcsD lib.a twice.o half.o; ar t lib.a; ar dD lib.a half.o; ar t lib.a; ar rD lib.a half.o; mkdir x; (cd x; ar x ../lib.a; ls); cmp half.o x/half.o && echo same; ranlib -D lib.a; nm lib.a | grep -c ' T '; ar p lib.a half.o | cmp - half.o; ar t nothing.a; rm -r x; clear_up; }
+case_binutils() { project; gcc -g -c half.c; objdump -d half.o | grep -c half; size half.o | wc -l; strip -o stripped.o half.o; nm stripped.o; objcopy --only-keep-debug half.o half.debug; objcopy --strip-debug half.o; objcopy -O binary -j .text half.o text.bin; ld -r -o both.o half.o; readelf -h both.o | grep Type; strings -n 6 half.o | grep -c GCC; addr2line -e half.o 0 | wc -l; gcc -o prog main.c half.c twice.c; strip prog; ./prog words.txt; rm half.debug text.bin; clear_up; }
+case_assembler() { printf '.globl f\nf:\n mov $7, %%eax\n ret\n' > f.s; as -o f.o f.s; printf 'int f(void);\nint main(void) { return f(); }\n' > m.c; gcc -o prog m.c f.o; ./prog; echo $?; ld -o prog2 nothing.o; clear_up; }
+case_m4() { printf 'define(`who'"'"', `world'"'"')include(`docs/one.md'"'"')hello who\ndivert(1)last\ndivert\nesyscmd(`cat docs/two.md'"'"')undivert(`docs/two.md'"'"')' > in.m4; m4 in.m4; m4 -I docs <<< 'include(one.md)'; m4 -P <<< 'm4_sinclude(nothing)'; m4 nothing; m4 -F frozen /dev/null; head -1 frozen; f=$(m4 <<< 'maketemp(tXXXXXX)'); ls t?????? | wc -l; rm $f; }
+case_header_only() { printf '#include "sub/a.h"\nint main(void) { return A; }\n' > m.c; mkdir sub; echo '#define A 3' > sub/a.h; gcc -I. -o prog m.c; ./prog; echo $?; gcc -x c-header sub/a.h -o sub/a.h.gch; gcc -o prog m.c; ./prog; echo $?; rm sub/a.h.gch; gcc -save-temps -c m.c; ls m.*; rm m.i m.s; clear_up; }
+case_script_interpreter() { project; printf '#!/usr/bin/make -f\nx:\n\t@echo from make\n' > mk; chmod +x mk; ./mk x; printf '#!/usr/bin/env -S awk -f\n{ n++ } END { print n }\n' > a; chmod +x a; ./a words.txt; printf '#!/bin/sed -nf\n1p\n' > s; chmod +x s; ./s words.txt; gcc -x c -o interp - <<< 'int puts(const char *); int main(int c, char **v) { for (int i = 1; i < c; i++) puts(v[i]); return 0; }'; printf '#!./interp one arg\n' > i; chmod +x i; ./i two three; printf 'echo no line\n' > n; chmod +x n; ./n; rm interp; }
