@@ -200,7 +200,7 @@ static void fd_where(struct where *w, const struct ofd *of)
 	w->native = NULL;
 	w->record = of->record;
 	w->fd = of->fd;
-	w->must_be_dir = false;
+	w->end = PATH_NAME;
 	w->path[0] = '\0';
 }
 

@@ -42,7 +42,7 @@ long op_open(struct where *w, int flags, mode_t mode)
 	struct call c;
 	long rc;
 
-	if (w->must_be_dir && (flags & O_CREAT))
+	if (w->end != PATH_NAME && (flags & O_CREAT))
 		return -EISDIR;
 	call_where(&c, SESSION_OPEN, w);
 	c.request.flags = (uint32_t)flags;

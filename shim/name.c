@@ -25,7 +25,7 @@ long op_mkdir(struct where *w, mode_t mode)
 
 long op_rmdir(struct where *w)
 {
-	return by_path(w, SESSION_RMDIR, 0);
+	return w->end == PATH_DOT ? -EINVAL : by_path(w, SESSION_RMDIR, 0);
 }
 
 long op_unlink(struct where *w)
@@ -310,10 +310,12 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 	if (ours > 0) {
 		if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
 			rc = -EINVAL;
+		} else if (p->from.end >= PATH_DOT || p->to.end >= PATH_DOT) {
+			rc = -EBUSY;
 		} else {
 			call_where(&c, SESSION_RENAME, &p->from);
 			c.request.flags = flags;
-			c.request.must_be_dir |= p->to.must_be_dir;
+			c.request.must_be_dir |= p->to.end != PATH_NAME;
 			rc = call_pair(&c, p);
 			if (rc == SESSION_ELSEWHERE)
 				rc = -EXDEV;
@@ -400,8 +402,8 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 	if (ours == 0)
 		return REAL(symlinkat)(target, dirfd, w.native);
 	rc = ours;
-	if (ours > 0 && w.must_be_dir)
-		rc = -ENOENT;
+	if (ours > 0 && w.end != PATH_NAME)
+		rc = op_access(&w, F_OK) ? -ENOENT : -EEXIST;
 	if (rc > 0) {
 		call_where(&c, SESSION_SYMLINK, &w);
 		c.data = target;

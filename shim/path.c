@@ -61,10 +61,10 @@ const struct prefix *path_prefix(const char *path)
 	return NULL;
 }
 
-int path_join(char *out, const char *base, const char *path, bool *must_be_dir, bool *through)
+int path_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
 {
 	size_t n = strlen(base);
-	bool dir = false;
+	enum path_end last = PATH_NAME;
 
 	if (n >= PATH_MAX)
 		return -ENAMETOOLONG;
@@ -74,14 +74,14 @@ int path_join(char *out, const char *base, const char *path, bool *must_be_dir, 
 	while (*path) {
 		size_t bytes = strcspn(path, "/");
 
-		dir = path[bytes] == '/' || bytes == 0;
 		if (bytes == 2 && path[0] == '.' && path[1] == '.') {
 			while (n && out[--n] != '/')
 				;
-			dir = true;
+			last = PATH_DOTDOT;
 		} else if (bytes == 1 && path[0] == '.') {
-			dir = true;
+			last = PATH_DOT;
 		} else if (bytes) {
+			last = path[bytes] == '/' ? PATH_SLASH : PATH_NAME;
 			if (n + bytes + 1 >= PATH_MAX || bytes > NAME_MAX)
 				return -ENAMETOOLONG;
 			out[n] = '/';
@@ -95,8 +95,8 @@ int path_join(char *out, const char *base, const char *path, bool *must_be_dir, 
 	}
 	if (!n)
 		memcpy(out, "/", 2);
-	if (must_be_dir)
-		*must_be_dir = dir;
+	if (end)
+		*end = last;
 	return 0;
 }
 
@@ -253,7 +253,7 @@ static int find_absolute(struct where *w, const char *path)
 		w->record = cwd_record();
 		return record_path(record_get(w->record), w->path) ?: 1;
 	}
-	rc = path_join(w->path, "/", path, &w->must_be_dir, &through);
+	rc = path_join(w->path, "/", path, &w->end, &through);
 	if (rc)
 		return through ? rc : 0;
 	if (path_prefix(w->path))
@@ -273,18 +273,18 @@ int path_find(struct where *w, int dirfd, const char *path)
 
 	w->native = path;
 	w->record = w->fd = -1;
-	w->must_be_dir = false;
+	w->end = PATH_NAME;
 	if (path[0] == '/')
 		return find_absolute(w, path);
 	p = url_prefix(path, &rest);
 	if (p)
-		return path_join(w->path, p->path, rest, &w->must_be_dir, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
+		return path_join(w->path, p->path, rest, &w->end, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
 	if (path[0] == '\0')
 		return 0;
 	ours = find_base(base, dirfd);
 	if (ours < 0)
 		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
-	rc = path_join(w->path, base, path, &w->must_be_dir, &through);
+	rc = path_join(w->path, base, path, &w->end, &through);
 	if (rc)
 		return ours ? rc : 0;
 	if (path_prefix(w->path))
@@ -303,7 +303,7 @@ int path_find_empty(struct where *w, int dirfd, const char *path, int flags)
 		return path ? path_find(w, dirfd, path) : 0;
 	w->native = path;
 	w->fd = w->record = -1;
-	w->must_be_dir = false;
+	w->end = PATH_NAME;
 	if (dirfd == AT_FDCWD) {
 		record = cwd_record();
 	} else {

@@ -8,11 +8,14 @@
 
 #include "shim/shim.h"
 
+/* What a path ended in. All but a name must be a directory. */
+enum path_end { PATH_NAME, PATH_SLASH, PATH_DOT, PATH_DOTDOT };
+
 struct where {
 	const char *native; /* not ours: what libc is to be called with */
 	int record;         /* not -1: a descriptor of ours is meant (/dev/fd/N, AT_EMPTY_PATH), path is its name */
 	int fd;             /* of that record, if it is open here */
-	bool must_be_dir;   /* ended in a slash */
+	enum path_end end;
 	char path[PATH_MAX];
 };
 
@@ -24,7 +27,7 @@ struct where {
  *
  * Returns 0 or -ENAMETOOLONG.
  */
-int path_join(char *out, const char *base, const char *path, bool *must_be_dir, bool *through);
+int path_join(char *out, const char *base, const char *path, enum path_end *end, bool *through);
 
 /* The prefix a normalised path lies in, or NULL. */
 const struct prefix *path_prefix(const char *path);

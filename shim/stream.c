@@ -351,7 +351,7 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 			fflush(f);
 			w.record = of.record;
 			w.fd = of.fd;
-			w.must_be_dir = false;
+			w.end = PATH_NAME;
 			fd = record_path(of.rec, w.path) ?: op_open(&w, flags & ~(O_CREAT | O_EXCL), 0);
 			if (fd < 0) {
 				errno = (int)-fd;

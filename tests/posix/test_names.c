@@ -49,6 +49,20 @@ TEST(rename, no_replace)
 	CHECK_STR(content(scratch("h")), "f");
 }
 
+TEST(rename, not_dots)
+{
+	mkdir(scratch("d"), 0755);
+	CHECK_ERRNO(rename(scratch("d/."), scratch("e")), EBUSY);
+	CHECK_ERRNO(rename(scratch("d"), scratch("d/..")), EBUSY);
+	CHECK_ERRNO(rename(scratch("d/./"), scratch("e")), EBUSY);
+	CHECK_ERRNO(rmdir(scratch("d/.")), EINVAL);
+	CHECK_ERRNO(rmdir(scratch("d/..")), ENOTEMPTY);
+	CHECK_ERRNO(symlink("x", scratch("d/")), EEXIST);
+	CHECK_ERRNO(symlink("x", scratch("none/")), ENOENT);
+	CHECK_INT(rename(scratch("d/"), scratch("e//")), 0);
+	CHECK_INT(rmdir(scratch("e/")), 0);
+}
+
 TEST(link, symbolic)
 {
 	struct stat st;
