@@ -1,68 +1,94 @@
 /*
- * warm.c: what one small read costs. Reads FILE once to warm it, then times preads of N bytes at random and in sequence;
- * prints "sequential <ns>" and "random <ns>" per read, the best of five rounds. Knows nothing of Slipstream.
+ * warm.c: what a read of something already here costs: of NATIVE, and of OURS, which has the same size.
  *
- *   warm FILE [BYTES]
+ *   warm NATIVE OURS BYTES
+ *
+ * In sequence by read(2), at random by pread(2); both files in one process, in turns.
  */
-#include <errno.h>
+#include "tools/bench/bench.h"
+
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define READS  20000
-#define ROUNDS 5
+#define ROUNDS     41
+#define ROUND_READ (32u << 20) /* bytes per round, at most */
+#define CALLS_MAX  8192
 
-static uint64_t now_ns(void)
+struct file {
+	int fd;
+	uint64_t places; /* reads from one end to the other */
+};
+
+static size_t bytes;
+static char *buf;
+
+static double sequential(const struct file *f, uint64_t calls)
 {
-	struct timespec t;
+	double began;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	lseek(f->fd, 0, SEEK_SET);
+	began = now_ns();
+	for (uint64_t i = 0; i < calls; i++)
+		if (read(f->fd, buf, bytes) != (ssize_t)bytes)
+			die("short read");
+	return (now_ns() - began) / (double)calls;
 }
 
-/* Nanoseconds per read, the best round. */
-static double measure(int fd, char *buf, size_t bytes, uint64_t places, int at_random)
+static double at_random(const struct file *f, uint64_t calls)
 {
-	double best = 1e18;
+	uint64_t x = 88172645463325252u;
+	double began = now_ns();
 
-	for (int round = 0; round < ROUNDS; round++) {
-		uint64_t x = 88172645463325252u, began = now_ns();
-		double each;
-
-		for (uint64_t i = 0; i < READS; i++) {
-			x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-			off_t off = (off_t)((at_random ? x % places : i % places) * bytes);
-
-			if (pread(fd, buf, bytes, off) != (ssize_t)bytes) {
-				fprintf(stderr, "warm: short read at %lld: %s\n", (long long)off, strerror(errno));
-				exit(1);
-			}
-		}
-		each = (double)(now_ns() - began) / READS;
-		best = each < best ? each : best;
+	for (uint64_t i = 0; i < calls; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		if (pread(f->fd, buf, bytes, (off_t)(x % f->places * bytes)) != (ssize_t)bytes)
+			die("short read");
 	}
-	return best;
+	return (now_ns() - began) / (double)calls;
+}
+
+static struct file file_open(const char *path)
+{
+	struct file f = {.fd = open(path, O_RDONLY)};
+	struct stat st;
+
+	if (f.fd < 0 || fstat(f.fd, &st))
+		die("%s", path);
+	f.places = (uint64_t)st.st_size / bytes;
+	if (!f.places)
+		die("%s is too small", path);
+	while (read(f.fd, buf, 1 << 20) > 0)
+		; /* warm now */
+	return f;
 }
 
 int main(int argc, char **argv)
 {
-	size_t bytes = argc > 2 ? strtoul(argv[2], NULL, 0) : 4096;
-	char *buf = malloc(1 << 20);
-	struct stat st;
-	int fd = argc > 1 ? open(argv[1], O_RDONLY) : -1;
+	static const struct {
+		const char *name;
+		double (*run)(const struct file *, uint64_t);
+	} kinds[] = {{"sequential", sequential}, {"random", at_random}};
+	struct file theirs, ours;
+	uint64_t calls;
 
-	if (fd < 0 || !buf || fstat(fd, &st) || !bytes || bytes > 1 << 20 || (uint64_t)st.st_size < bytes) {
-		fprintf(stderr, "warm: wants a file of at least %zu bytes\n", bytes);
-		return 2;
+	bytes = argc > 3 ? strtoul(argv[3], NULL, 0) : 0;
+	buf = malloc(bytes > 1 << 20 ? bytes : 1 << 20);
+	if (argc != 4 || !bytes || !buf)
+		die("warm NATIVE OURS BYTES");
+	theirs = file_open(argv[1]);
+	ours = file_open(argv[2]);
+	calls = ROUND_READ / bytes < CALLS_MAX ? ROUND_READ / bytes : CALLS_MAX;
+	if (calls > theirs.places || calls > ours.places)
+		calls = theirs.places < ours.places ? theirs.places : ours.places;
+	for (unsigned k = 0; k < 2; k++) {
+		struct rounds r = {.n = ROUNDS};
+
+		for (unsigned i = 0; i < ROUNDS; i++) {
+			r.theirs[i] = kinds[k].run(&theirs, calls);
+			r.ours[i] = kinds[k].run(&ours, calls);
+		}
+		report(kinds[k].name, &r);
 	}
-	while (read(fd, buf, 1 << 20) > 0)
-		;
-	printf("sequential %.0f\n", measure(fd, buf, bytes, (uint64_t)st.st_size / bytes, 0));
-	printf("random %.0f\n", measure(fd, buf, bytes, (uint64_t)st.st_size / bytes, 1));
 	return 0;
 }
