@@ -1,8 +1,9 @@
 /*
  * path.c: is this path ours?
  *
- * A path outside a prefix can lead into it only by naming the prefix's last component, by a URL, or from a descriptor or
- * a working directory of ours. So one comparison and, at worst, one strstr() clear nearly every path of a program.
+ * An absolute path leads into a prefix by beginning with it, or by a way round that has "//", "/./" or "/../" in it and
+ * names the prefix's last component; a relative one by that name too, by a URL, or from a descriptor or a working
+ * directory of ours. So a look at its bytes clears nearly every path of a program.
  * A symbolic link on the real system that points into a prefix is looked for only after the real call failed (wrap.c).
  */
 #include "shim/path.h"
@@ -10,6 +11,9 @@
 #include "shim/session.h"
 #include "shim/sys.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <string.h>
 
 /* ---- the working directory ----------------------------------------------------------------------------------------- */
@@ -107,7 +111,8 @@ static const struct prefix *url_prefix(const char *path, const char **rest)
 		const struct prefix *p = &shim.prefix[i];
 		const char *after = path + p->scheme_bytes + 3;
 
-		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes) || strncmp(path + p->scheme_bytes, "://", 3))
+		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes) ||
+		    strncmp(path + p->scheme_bytes, "://", 3))
 			continue;
 		if (*after == '/') {
 			*rest = after;
@@ -123,29 +128,95 @@ static const struct prefix *url_prefix(const char *path, const char **rest)
 
 static bool names_prefix(const char *path)
 {
-	const char *rest;
-
 	for (unsigned i = 0; i < shim.prefix_count; i++)
 		if (strstr(path, shim.prefix[i].last))
 			return true;
+	return false;
+}
+
+static bool is_url(const char *path)
+{
+	const char *rest;
+
 	return url_prefix(path, &rest) != NULL;
 }
 
-bool path_candidate(int dirfd, const char *path)
+/*
+ * Has an absolute path "//" or "/." in it? Without, it is normalised, and its beginning says whose it is. Every path of a
+ * program comes by here, so sixteen bytes at a time where that is easy: aligned, so that no load reaches into a page that has
+ * nothing of path. What lies behind its end can only make a yes of a no.
+ */
+#ifdef __SSE2__
+static inline unsigned bytes_are(__m128i v, char c)
 {
-	if (path[0] == '/') {
-		for (unsigned i = 0; i < shim.prefix_count; i++)
-			if (below(&shim.prefix[i], path))
-				return true;
-		/* Descriptors by name; and ways round: "/tmp/../goosefs". */
-		return (path[1] == 'd' && !strncmp(path, "/dev/", 5) && (path[5] == 's' || path[5] == 'f')) ||
-		       (path[1] == 'p' && !strncmp(path, "/proc/", 6)) || names_prefix(path);
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(c)));
+}
+
+static bool untidy(const char *path)
+{
+	const __m128i *block = (const __m128i *)((uintptr_t)path & ~(uintptr_t)15);
+	unsigned valid = ~0u << ((uintptr_t)path & 15), carry = 0;
+
+	for (;; block++, valid = ~0u) {
+		__m128i v = _mm_load_si128(block);
+		unsigned slash = bytes_are(v, '/') & valid;
+
+		if ((slash << 1 | carry) & (slash | bytes_are(v, '.')))
+			return true;
+		if (bytes_are(v, '\0') & valid)
+			return false;
+		carry = slash >> 15;
 	}
+}
+#else
+static bool untidy(const char *path)
+{
+	for (; *path; path++)
+		if (path[0] == '/' && (path[1] == '/' || path[1] == '.'))
+			return true;
+	return false;
+}
+#endif
+
+/* The first byte is equal; seldom more. */
+static COLD bool below_any(const char *path)
+{
+	return path_prefix(path) != NULL;
+}
+
+/* Descriptors by name. */
+static COLD bool kernel_names(const char *path)
+{
+	return !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd", 7);
+}
+
+/* Ways round: "/tmp/../goosefs". */
+static COLD bool detour(const char *path)
+{
+	return names_prefix(path);
+}
+
+static COLD bool relative(int dirfd, const char *path)
+{
 	if (path[0] == '\0')
 		return false; /* ENOENT, from libc */
 	if (dirfd == AT_FDCWD ? cwd_record() != CWD_REAL : fdtab_word(dirfd) != FD_NATIVE)
 		return true;
-	return names_prefix(path);
+	return names_prefix(path) || is_url(path);
+}
+
+/* What is seldom is called, so that nothing has to be saved for it: this is in the way of every path. */
+bool path_candidate(int dirfd, const char *path)
+{
+	if (unlikely(path[0] != '/'))
+		return relative(dirfd, path);
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (unlikely(path[1] == shim.prefix[i].path[1]))
+			if (below_any(path))
+				return true;
+	if (unlikely(path[1] == 'd' || path[1] == 'p') && kernel_names(path))
+		return true;
+	return unlikely(untidy(path)) && detour(path);
 }
 
 /* ---- names of descriptors ------------------------------------------------------------------------------------------------ */
