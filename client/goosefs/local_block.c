@@ -4,6 +4,7 @@
  * Only where one block is the whole file, so that the descriptor can be given to a program as the file itself. The
  * descriptor keeps the data alive, so the worker's lock is let go at once.
  */
+#include "client/goosefs/clock.h"
 #include "client/goosefs/goosefs.h"
 #include "client/log.h"
 
@@ -12,18 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ENDING_MS = 200 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 static bool worth_trying(struct backend *b, int64_t block_id)
 {

@@ -6,6 +6,7 @@
  */
 #include "client/goosefs/master.h"
 #include "client/goosefs/channel_pool.h"
+#include "client/goosefs/clock.h"
 #include "client/log.h"
 
 #include <errno.h>
@@ -35,14 +36,6 @@ struct master {
 };
 
 /* ---- who is primary --------------------------------------------------------------------------------------------- */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 enum ping { PING_PRIMARY, PING_NEXT, PING_FATAL };
 

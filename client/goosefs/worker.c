@@ -1,4 +1,5 @@
 #include "client/goosefs/worker.h"
+#include "client/goosefs/clock.h"
 #include "client/log.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -38,14 +38,6 @@ struct workers {
 	int64_t stale_at_ms;
 	struct peer *peers;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /* ---- the list ------------------------------------------------------------------------------------------------------
  */
