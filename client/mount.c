@@ -59,6 +59,34 @@ static int url_split(const char *rest, char **authority, char path[PATH_MAX])
 	return *authority ? 0 : -ENOMEM;
 }
 
+/* "host", "host:port", "[::1]:port": the end of it, or NULL. */
+static const char *address_skip(const char *at)
+{
+	size_t host = *at == '[' ? strcspn(at, "],") + 1 : strcspn(at, ":,");
+	unsigned port = 0;
+
+	if (!host || (*at == '[' && at[host - 1] != ']'))
+		return NULL;
+	at += host;
+	if (*at != ':')
+		return at;
+	for (at++; *at >= '0' && *at <= '9' && port <= 65535; at++)
+		port = port * 10 + (unsigned)(*at - '0');
+	return port && port <= 65535 ? at : NULL;
+}
+
+/* Addresses separated by commas; none: those of the settings. */
+static bool authority_fits(const char *at)
+{
+	while (at && *at) {
+		at = address_skip(at);
+		if (at && *at != ',')
+			return *at == '\0';
+		at = at && at[1] ? at + 1 : NULL;
+	}
+	return at != NULL;
+}
+
 static int mount_parse_url(struct mount *mount, const char *part)
 {
 	char root[PATH_MAX];
@@ -69,6 +97,8 @@ static int mount_parse_url(struct mount *mount, const char *part)
 		return complain(part, "the URL must begin with goosefs://");
 	if (url_split(rest, &mount->authority, root))
 		return complain(part, "the path in the URL is not usable");
+	if (!authority_fits(mount->authority))
+		return complain(part, "expected host:port, with a port of 1 to 65535; several are separated by commas");
 	mount->root = strdup(strcmp(root, "/") ? root : "");
 	return mount->root ? 0 : -ENOMEM;
 }

@@ -136,6 +136,13 @@ static void mistakes_are_quoted(void **state)
 	refused("/=goosefs://h:1", "root directory");
 	refused("/a=goosefs://h:1;/a/b=goosefs://h:2", "overlaps");
 	refused("/a/b=goosefs://h:1;/a=goosefs://h:2", "overlaps");
+	refused("/a=goosefs://h:0", "port");
+	refused("/a=goosefs://h:65536", "port");
+	refused("/a=goosefs://h:x/", "port");
+	refused("/a=goosefs://:1/", "host:port");
+	refused("/a=goosefs://h:1,/", "host:port");
+	refused("/a=goosefs://[::1:1/", "host:port");
+	mount_table_free(make("/a=goosefs://h:1,i:65535,j/x;/b=goosefs:///;/c=goosefs://[::1]:1"));
 	mount_table_free(make(""));
 	mount_table_free(make(" ; ;"));
 }
