@@ -8,6 +8,8 @@
 #include "client/path.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +20,7 @@
 #define THREADS_MAX 256
 #define IDLE_MAX    8
 #define IDLE_MS     5000
+#define QUIET_MS    1000
 
 static request_handler *const handlers[] = {
 #define SESSION_OP(ID, name, again) [SESSION_##ID] = request_##name,
@@ -130,6 +133,57 @@ static int request_parse(struct request *r, const char *at, size_t left)
 	return 0;
 }
 
+/* Answers that are no news about a file, but a day gone bad. */
+static bool trouble(int64_t rc)
+{
+	switch (rc) {
+	case -EHOSTUNREACH:
+	case -ETIMEDOUT:
+	case -EIO:
+	case -EPROTO:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOSPC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What it is about: named, or by its record. */
+static void request_path(const struct request *r, char path[PATH_MAX])
+{
+	const struct session_record *rec = *r->path ? NULL : record_at(r->k->records, r->head->record);
+
+	lock_take(&r->k->lock);
+	snprintf(path, PATH_MAX, "%s", rec ? rec->path : r->path);
+	lock_drop(&r->k->lock);
+}
+
+/* A line for the first, and one a second while it lasts: a program may ask thousands of times. */
+static bool told_lately(void)
+{
+	static _Atomic int64_t quiet_until_ms;
+	int64_t until = atomic_load(&quiet_until_ms), now = now_ms();
+
+	return now < until || !atomic_compare_exchange_strong(&quiet_until_ms, &until, now + QUIET_MS);
+}
+
+static void failure_log(const struct request *r, int rc)
+{
+	const char *op = op_name(r->head->op), *why = error_noted();
+	char path[PATH_MAX];
+
+	/* What publishing met is in the log already. */
+	if (!trouble(rc) || r->head->op == SESSION_CLOSED || told_lately()) {
+		log_debug("%s %s: %s %s", op, r->path, strerror(-rc), why);
+		return;
+	}
+	request_path(r, path);
+	log_error("%s %s: %s%s%s", op, path, strerror(-rc), *why ? ": " : "", why);
+}
+
 static void request_answer(struct server *s, const struct connection *c, size_t bytes)
 {
 	struct request *r = &s->request;
@@ -154,7 +208,7 @@ static void request_answer(struct server *s, const struct connection *c, size_t 
 	if (rc < 0 && rc != SESSION_ELSEWHERE) {
 		s->out.head.bytes = 0;
 		s->out.head.flags = 0;
-		log_debug("%s %s: %s %s", op_name(s->in.head.op), r->path, strerror((int)-rc), error_noted());
+		failure_log(r, (int)rc);
 	}
 }
 
