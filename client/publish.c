@@ -163,11 +163,12 @@ static void retry_pause(struct keeper *k, struct inode *in, unsigned tried)
 
 static int upload_tries(struct keeper *k, struct inode *in, bool sync)
 {
+	int64_t deadline = now_ms() + (int64_t)config_u64(k->client->config, CONFIG_RPC_TIMEOUT);
 	int rc = 0;
 
 	for (unsigned tried = 0; tried < TRIES; tried++) {
 		rc = upload(k, in, sync);
-		if (!transient(rc) || tried == TRIES - 1)
+		if (!transient(rc) || tried == TRIES - 1 || now_ms() >= deadline)
 			break;
 		log_warn("publishing %s: %s; trying again", in->path, strerror(-rc));
 		retry_pause(k, in, tried);

@@ -22,6 +22,7 @@
 
 enum {
 	TIMEOUT_DEFAULT_MS = 30000,
+	ATTEMPT_MORE_MS = 1000,
 	RECEIVE_MAX = 128 << 20,
 	RECONNECT_FIRST_MS = 100,
 	RECONNECT_MAX_MS = 3000,
@@ -73,7 +74,8 @@ static grpc_channel *channel_create(const char *address, unsigned connect_timeou
 		integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0), /* http_proxy is the program's, and not for this */
 		integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RECEIVE_MAX),
-		integer(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, (int)connect_timeout_ms), /* how long one attempt may take */
+		/* How long one attempt may take: more than we wait, so that silence is a timeout and not a refusal. */
+		integer(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, (int)connect_timeout_ms + ATTEMPT_MORE_MS),
 		integer(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_FIRST_MS),
 		integer(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS),
 	};
@@ -318,7 +320,7 @@ int rpc_channel_new(const char *address, const struct rpc_channel_options *optio
 	rc = channel->channel ? wait_connected(channel->channel, or_default(options->connect_timeout_ms)) : -ENOMEM;
 	if (rc)
 		status_none(error, rc, "%s: cannot connect: %s", address,
-			    rc == -EHOSTUNREACH ? "nobody is there" : strerror(-rc));
+			    rc == -EHOSTUNREACH ? "nobody there speaks gRPC" : strerror(-rc));
 	else if (options->auth == RPC_AUTH_SIMPLE)
 		rc = shake_hands(channel, address, options, error);
 	if (rc)

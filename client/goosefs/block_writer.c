@@ -7,6 +7,7 @@
  * failed: every later call says so, and abort() gives back what was committed.
  */
 #include "client/goosefs/block_cutter.h"
+#include "client/goosefs/clock.h"
 #include "client/goosefs/crc.h"
 #include "client/goosefs/goosefs.h"
 #include "client/log.h"
@@ -307,11 +308,12 @@ static int replay_once(struct backend_writer *w, unsigned char *buf)
 
 /*
  * The block that failed with rc, brought back to where it was, on workers that have not failed it. *tries counts the
- * failures of one block. Once it is used up, or nobody can give the bytes back: -errno, for good.
+ * failures of one block. Once it or the time of one answer is used up, or nobody can give the bytes back: -errno, for good.
  */
 static int writer_replay(struct backend_writer *w, int rc, unsigned *tries)
 {
 	unsigned max = (unsigned)config_u64(w->backend->config, CONFIG_WRITE_RETRY);
+	int64_t deadline = now_ms() + w->backend->rpc_timeout_ms;
 	unsigned char *buf;
 
 	copies_drop(w);
@@ -320,7 +322,7 @@ static int writer_replay(struct backend_writer *w, int rc, unsigned *tries)
 	buf = malloc(w->cutter.chunk_size);
 	if (!buf)
 		return -ENOMEM;
-	while (rc && ++*tries <= max) {
+	while (rc && ++*tries <= max && now_ms() < deadline) {
 		workers_doubt(w->backend->workers);
 		log_note("write: block %lld of file %lld again, try %u", (long long)w->cutter.number,
 			 (long long)w->file_id, *tries);

@@ -1,10 +1,13 @@
 #include "client/goosefs/channel_pool.h"
+#include "client/goosefs/clock.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SILENT_MS 1000 /* so long a peer that did not answer is not asked again */
 
 struct channel_slot {
 	pthread_mutex_t lock;
@@ -17,6 +20,11 @@ struct channel_pool {
 	void *context;
 	atomic_uint turn;
 	unsigned n;
+
+	pthread_mutex_t lock; /* guards the next two; a slot's may be held when it is taken */
+	int64_t silent_until_ms;
+	struct rpc_error silence;
+
 	struct channel_slot slots[];
 };
 
@@ -31,6 +39,7 @@ int channel_pool_new(unsigned n, connect_fn *connect, void *context, struct chan
 	pool->connect = connect;
 	pool->context = context;
 	pool->n = n;
+	pthread_mutex_init(&pool->lock, NULL);
 	for (unsigned i = 0; i < n; i++)
 		pthread_mutex_init(&pool->slots[i].lock, NULL);
 	*out = pool;
@@ -46,7 +55,45 @@ void channel_pool_free(struct channel_pool *pool)
 			rpc_channel_put(pool->slots[i].channel);
 		pthread_mutex_destroy(&pool->slots[i].lock);
 	}
+	pthread_mutex_destroy(&pool->lock);
 	free(pool);
+}
+
+/* Did somebody wait in vain just now? Whoever queued up behind him has waited as long, and shares the answer. */
+static bool pool_silent(struct channel_pool *pool, struct rpc_error *error)
+{
+	bool silent;
+
+	pthread_mutex_lock(&pool->lock);
+	silent = now_ms() < pool->silent_until_ms;
+	if (silent)
+		*error = pool->silence;
+	pthread_mutex_unlock(&pool->lock);
+	return silent;
+}
+
+static void pool_note_silence(struct channel_pool *pool, const struct rpc_error *error)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->silence = *error;
+	pool->silent_until_ms = now_ms() + SILENT_MS;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static int slot_connect(struct channel_pool *pool, struct channel_slot *slot, struct rpc_error *error)
+{
+	int rc;
+
+	if (pool_silent(pool, error))
+		return -ETIMEDOUT;
+	rc = pool->connect(pool->context, &slot->channel, error);
+	if (rc == -ETIMEDOUT)
+		pool_note_silence(pool, error);
+	if (rc)
+		slot->channel = NULL;
+	else
+		slot->generation = atomic_fetch_add(&generations, 1) + 1;
+	return rc;
 }
 
 /* Calls in flight on the old channel hold references of their own, so it may go now. */
@@ -66,13 +113,8 @@ int channel_pool_get(struct channel_pool *pool, struct lease *out, struct rpc_er
 	pthread_mutex_lock(&slot->lock);
 	if (slot->channel && rpc_channel_dead(slot->channel))
 		slot_drop(slot);
-	if (!slot->channel) {
-		rc = pool->connect(pool->context, &slot->channel, error);
-		if (rc)
-			slot->channel = NULL;
-		else
-			slot->generation = atomic_fetch_add(&generations, 1) + 1;
-	}
+	if (!slot->channel)
+		rc = slot_connect(pool, slot, error);
 	if (!rc)
 		*out = (struct lease){rpc_channel_get(slot->channel), slot->generation};
 	pthread_mutex_unlock(&slot->lock);

@@ -25,7 +25,7 @@ typedef int connect_fn(void *context, struct rpc_channel **out, struct rpc_error
 int channel_pool_new(unsigned n, connect_fn *connect, void *context, struct channel_pool **out); /* -ENOMEM */
 void channel_pool_free(struct channel_pool *);
 
-/* The next channel in turn. Errors are connect()'s; error is filled then. Give back with lease_put(). */
+/* The next channel in turn. Errors are connect()'s, a timeout again at once for a second; error is filled then. Give back with lease_put(). */
 int channel_pool_get(struct channel_pool *, struct lease *out, struct rpc_error *error);
 void lease_put(struct lease *);
 

@@ -186,12 +186,14 @@ static int master_try(struct master *m, const struct call *call, struct rpc_erro
 
 static int master_make(struct master *m, const struct call *call)
 {
+	int64_t deadline = now_ms() + m->options.rpc_timeout_ms;
 	struct rpc_error error;
 	bool again = true, repeated = false;
 	int rc = 0;
 
 	for (unsigned attempt = 0; attempt < ATTEMPTS && again; attempt++) {
 		rc = master_try(m, call, &error, &again);
+		again &= now_ms() < deadline; /* all attempts together: nobody waits three times the longest wait */
 		if (rc && again) {
 			log_note("master: rpc %d: attempt %u: %s", call->id, attempt + 1, error.message);
 			repeated = true;
