@@ -86,7 +86,7 @@ struct rpc_stream;
 
 /* Bytes of a message body, still in the transport's own buffers. */
 struct rpc_body {
-	struct iovec part[8]; /* in order */
+	struct iovec part[32]; /* in order; a chunk of 1 MiB comes in some 20 */
 	unsigned nparts;
 	size_t bytes;         /* sum of the parts; 0 is a keep-alive, not an end */
 	void *backing;

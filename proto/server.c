@@ -54,24 +54,35 @@ static char stop_tag;
 /* Ask for one more call, with this or, if NULL, a new struct for it. */
 static void request_call(struct rpc_server *server, struct rpc_call *call)
 {
+	grpc_completion_queue *queue;
 	grpc_call_error rc;
 
 	if (!call)
 		call = call_new(server);
 	if (!call)
 		return; /* one fewer, until memory comes back */
+	queue = call->queue;
 	pthread_mutex_lock(&server->lock);
 	server->requested++;
 	pthread_mutex_unlock(&server->lock);
 	atomic_store(&call->passed, 1);
-	rc = grpc_server_request_call(server->server, &call->call, &call->details, &call->metadata, call->queue,
-				      server->queue, call);
+	rc = grpc_server_request_call(server->server, &call->call, &call->details, &call->metadata, queue, server->queue,
+				      call);
 	if (rc == GRPC_CALL_OK)
 		return;
 	pthread_mutex_lock(&server->lock);
 	server->requested--;
 	pthread_mutex_unlock(&server->lock);
 	call_free(call);
+}
+
+/* The call that was asked for, whoever asked. */
+static struct rpc_call *call_of(grpc_event event)
+{
+	struct rpc_call *call = event.tag;
+
+	atomic_load(&call->passed);
+	return call;
 }
 
 static void put_back(struct rpc_server *server, struct rpc_call *call)
@@ -232,7 +243,6 @@ static bool wait_turn(struct rpc_server *server)
 /* The next call. NULL: there will be none, for this thread. */
 static struct rpc_call *next_call(struct rpc_server *server)
 {
-	struct rpc_call *call = NULL;
 	grpc_event event;
 	bool turn;
 
@@ -247,13 +257,9 @@ static struct rpc_call *next_call(struct rpc_server *server)
 		if (event.tag == &stop_tag)
 			grpc_completion_queue_shutdown(server->queue);
 		else if (event.type == GRPC_OP_COMPLETE && !event.success)
-			call_free(event.tag);
+			call_free(call_of(event));
 	} while (event.type == GRPC_OP_COMPLETE && (event.tag == &stop_tag || !event.success));
-	if (event.type == GRPC_OP_COMPLETE) {
-		call = event.tag;
-		atomic_load(&call->passed);
-	}
-	return call;
+	return event.type == GRPC_OP_COMPLETE ? call_of(event) : NULL;
 }
 
 /* A call has come: let another thread wait, and ask for more if few are asked for. */
@@ -349,11 +355,24 @@ static struct rpc_server *server_alloc(const struct rpc_server_options *options)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&server->wanted, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	return server;
+}
+
+/* The port, or -errno. */
+static int server_start(struct rpc_server *server, const struct rpc_server_options *options)
+{
+	sigset_t saved;
+	int port;
+
 	process_start();
+	signals_block(&saved);
 	server->queue = grpc_completion_queue_create_for_next(NULL);
 	server->server = server_create();
 	grpc_server_register_completion_queue(server->server, server->queue, NULL);
-	return server;
+	port = server_listen(server, options->host ? options->host : "127.0.0.1", options->port);
+	grpc_server_start(server->server);
+	signals_restore(&saved);
+	return port;
 }
 
 /* Nobody serves: end what is left by ourselves. */
@@ -365,7 +384,7 @@ static void server_drain(struct rpc_server *server)
 		if (event.tag == &stop_tag)
 			grpc_completion_queue_shutdown(server->queue);
 		else
-			call_free(event.tag);
+			call_free(call_of(event));
 }
 
 void rpc_server_free(struct rpc_server *server)
@@ -396,24 +415,18 @@ void rpc_server_free(struct rpc_server *server)
 int rpc_server_new(const struct rpc_server_options *options, struct rpc_server **out, int *port)
 {
 	struct rpc_server *server = server_alloc(options);
-	sigset_t saved;
 	int rc;
 
 	if (!server)
 		return -ENOMEM;
-	signals_block(&saved);
-	rc = server_listen(server, options->host ? options->host : "127.0.0.1", options->port);
-	grpc_server_start(server->server);
-	signals_restore(&saved);
-	if (rc < 0) {
-		rpc_server_free(server);
-		return rc;
-	}
-	for (unsigned i = 0; i < REQUESTED_MIN; i++)
+	rc = server_start(server, options);
+	for (unsigned i = 0; rc > 0 && i < REQUESTED_MIN; i++)
 		request_call(server, NULL);
 	pthread_mutex_lock(&server->lock);
-	hand_over(server);
-	rc = server->threads ? rc : -EAGAIN;
+	if (rc > 0)
+		hand_over(server);
+	if (rc > 0 && !server->threads)
+		rc = -EAGAIN;
 	pthread_mutex_unlock(&server->lock);
 	if (rc < 0) {
 		rpc_server_free(server);

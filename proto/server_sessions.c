@@ -13,7 +13,7 @@ enum { ID_MAX = 128, USER_MAX = 256, SASL_SUCCESS = 1 };
 
 struct session {
 	struct session *next;
-	bool listed;
+	bool listed; /* as is next, guarded by the lock */
 	char id[ID_MAX];
 	char user[USER_MAX];
 };
@@ -63,15 +63,17 @@ bool sessions_find(struct sessions *sessions, grpc_slice id, struct rpc_call *ca
 static bool session_list(struct sessions *sessions, struct session *session)
 {
 	struct session **bucket = bucket_of(sessions, session->id, strlen(session->id));
+	bool free;
 
 	pthread_mutex_lock(&sessions->lock);
-	session->listed = !lookup(sessions, session->id, strlen(session->id));
-	if (session->listed) {
+	free = !lookup(sessions, session->id, strlen(session->id));
+	if (free) {
 		session->next = *bucket;
 		*bucket = session;
 	}
+	session->listed = free;
 	pthread_mutex_unlock(&sessions->lock);
-	return session->listed;
+	return free;
 }
 
 static void session_unlist(struct sessions *sessions, struct session *session)

@@ -41,7 +41,7 @@ static struct {
 	atomic_int fault, budget;
 	atomic_int streams, removed, completed;
 	int64_t completed_length, completed_crc;
-	pthread_mutex_t lock; /* guards blocks and lengths */
+	pthread_mutex_t lock; /* guards blocks, lengths and what was completed */
 } cluster = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void misbehave(enum fault fault, int times)
@@ -99,8 +99,10 @@ static int complete_file(void *context, struct rpc_call *call, const void *messa
 	(void)context;
 	(void)call;
 	(void)reply;
+	pthread_mutex_lock(&cluster.lock);
 	cluster.completed_length = request->ufs_length;
 	cluster.completed_crc = request->crc_value;
+	pthread_mutex_unlock(&cluster.lock);
 	atomic_fetch_add(&cluster.completed, 1);
 	return 0;
 }
@@ -400,6 +402,7 @@ static int write_all(struct slip_client *c, int (*again)(void *, void *, size_t,
 
 static void expect_written(void)
 {
+	pthread_mutex_lock(&cluster.lock);
 	for (unsigned i = 0; i < BLOCKS; i++) {
 		size_t n = i + 1 < BLOCKS ? BLOCK : SIZE - (BLOCKS - 1) * BLOCK;
 
@@ -409,6 +412,7 @@ static void expect_written(void)
 	}
 	assert_int_equal(cluster.completed_length, SIZE);
 	assert_true(cluster.completed_crc == crc32c_update(0, cluster.content, SIZE));
+	pthread_mutex_unlock(&cluster.lock);
 }
 
 static void writing_survives(void **state)
