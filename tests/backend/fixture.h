@@ -9,6 +9,7 @@
  *	fixture_start(&f, "--workers=2", NULL);     fails the test if the server does not come up
  *	... f.master, f.worker[0] are "host:port" ...
  *	fixture_kill(&f); fixture_restart(&f);      SIGKILL, and again on the same directory
+ *	fixture_fault(&f, "short-read=1\n");        from now on, and nothing else; "" for none
  *	fixture_release(&f);                        stop, remove the directory
  */
 #ifndef SLIPSTREAM_TESTS_FIXTURE_H
@@ -160,6 +161,22 @@ static inline void fixture_start(struct fixture *f, ...)
 		f->extra[n++] = strdup(option);
 	va_end(options);
 	fixture_restart(f);
+}
+
+/* Make the server fail in these ways (slipstream server --help), one to a line, once it says that it does. */
+static inline void fixture_fault(struct fixture *f, const char *lines)
+{
+	char path[128], said[1024];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/faults", f->root);
+	file = fopen(path, "we");
+	if (!file || fputs(lines, file) < 0 || fclose(file))
+		fixture_die("%s: %s", path, strerror(errno));
+	if (kill(f->pid, SIGUSR1) || !fixture_read_line(f->out_fd, said, sizeof(said)))
+		fixture_die("the server did not read its faults");
+	if (strncmp(said, "slipstream server faults: ", 26) || (*lines && !strcmp(said + 26, "none")))
+		fixture_die("not the faults asked for: '%s'", said);
 }
 
 /* Wait for the server to end; its wait status. */

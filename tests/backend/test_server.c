@@ -2,50 +2,7 @@
  * test_server.c: the embedded server, spoken to as a foreign client would: raw calls, no client of ours in between.
  * The sequences are those of spec goosefs 20, the beliefs those of 19.2 and 19.3.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "proto/goosefs.h"
-#include "proto/rpc.h"
-#include "tests/backend/fixture.h"
-
-#include <sys/stat.h>
-#include <time.h>
-
-#define KIB     1024
-#define BLOCK   (256 * KIB)
-#define CHUNK   (64 * KIB)
-#define PATIENT 20000
-
-/* ---- a client -------------------------------------------------------------------------------------------------- */
-
-static struct fixture server;
-static struct rpc_channel *master, *worker;
-static struct rpc_error said; /* by the peer, last */
-
-static struct rpc_channel *connect_to(const char *address)
-{
-	struct rpc_channel_options options = {.auth = RPC_AUTH_SIMPLE, .user = "alice"};
-	struct rpc_channel *channel = NULL;
-
-	assert_int_equal(rpc_channel_new(address, &options, &channel, &said), 0);
-	return channel;
-}
-
-static void connect_all(void)
-{
-	master = connect_to(server.master);
-	worker = connect_to(server.worker[0]);
-}
-
-static void hang_up(void)
-{
-	rpc_channel_put(master);
-	rpc_channel_put(worker);
-}
+#include "tests/backend/raw.h"
 
 static int set_up(void **state)
 {
@@ -61,219 +18,6 @@ static int tear_down(void **state)
 	hang_up();
 	fixture_release(&server);
 	return 0;
-}
-
-static struct gfs_common fresh(void)
-{
-	static int64_t serial;
-
-	return (struct gfs_common){.sync_interval_ms = -1, .op = {0x5115 + getpid(), ++serial}};
-}
-
-/* The gRPC status of a call whose reply is empty. */
-static int call(enum rpc_id id, const void *request)
-{
-	struct gfs_empty reply;
-	int rc = rpc_unary(master, id, request, &reply, &said);
-
-	if (!rc)
-		rpc_release(&reply);
-	return rc ? said.code : 0;
-}
-
-static int make_dir(const char *path)
-{
-	return call(RPC_CREATE_DIRECTORY, &(struct gfs_create_directory){.path = path, .common = fresh()});
-}
-
-static int move(const char *from, const char *to)
-{
-	return call(RPC_RENAME, &(struct gfs_rename){.path = from, .to = to, .common = fresh()});
-}
-
-static int delete (const char *path, bool recursive)
-{
-	return call(RPC_REMOVE, &(struct gfs_remove){.path = path, .recursive = recursive, .common = fresh()});
-}
-
-static int create_as(const char *path, struct gfs_common common, int64_t *id)
-{
-	struct gfs_create_file request = {
-		.path = path, .block_size = BLOCK, .mode = 0640, .has_mode = true, .common = common};
-	struct gfs_file_reply reply;
-	int rc = rpc_unary(master, RPC_CREATE_FILE, &request, &reply, &said);
-
-	if (rc)
-		return said.code;
-	*id = reply.info.file_id;
-	assert_false(reply.info.completed);
-	assert_int_equal(reply.info.block_size, BLOCK);
-	rpc_release(&reply);
-	return 0;
-}
-
-static int64_t create(const char *path)
-{
-	int64_t id = 0;
-
-	assert_int_equal(create_as(path, fresh(), &id), 0);
-	return id;
-}
-
-static int complete(const char *path, int64_t id, int64_t length)
-{
-	return call(
-		RPC_COMPLETE_FILE,
-		&(struct gfs_complete_file){
-			.path = path, .inode_id = id, .ufs_length = length, .has_ufs_length = true, .common = fresh()});
-}
-
-static int status_of(const char *path, bool resolve, struct gfs_file_reply *reply)
-{
-	struct gfs_get_status request = {.path = path,
-					 .resolve_link = resolve,
-					 .load_type = GFS_LOAD_ONCE,
-					 .has_load_type = true,
-					 .common = {.sync_interval_ms = -1}};
-
-	return rpc_unary(master, RPC_GET_STATUS, &request, reply, &said) ? said.code : 0;
-}
-
-static bool exists(const char *path)
-{
-	struct gfs_file_reply reply;
-	int code = status_of(path, false, &reply);
-
-	if (!code)
-		rpc_release(&reply);
-	else
-		assert_int_equal(code, RPC_NOT_FOUND);
-	return !code;
-}
-
-static int64_t length_of(const char *path)
-{
-	struct gfs_file_reply reply;
-	int64_t length;
-
-	assert_int_equal(status_of(path, false, &reply), 0);
-	length = reply.info.completed ? reply.info.length : -1;
-	rpc_release(&reply);
-	return length;
-}
-
-static int64_t block_of(int64_t file, int number)
-{
-	return (file & ~0xFFFFFFLL) + number;
-}
-
-static char pattern(int64_t off)
-{
-	return (char)(off * 31 + off / 251);
-}
-
-/* A block stream with its chunks sent, still open. */
-static struct rpc_stream *block_begin(struct rpc_channel *channel, int64_t id, int64_t off, size_t bytes)
-{
-	struct gfs_write_command first = {.type = GFS_BLOCK, .id = id, .space_to_reserve = BLOCK};
-	static char chunk[CHUNK];
-	struct rpc_stream *stream;
-
-	assert_int_equal(rpc_stream_open(channel, RPC_WRITE_BLOCK, &first, &stream), 0);
-	while (bytes) {
-		size_t n = bytes < sizeof(chunk) ? bytes : sizeof(chunk);
-
-		for (size_t i = 0; i < n; i++)
-			chunk[i] = pattern(off + (int64_t)i);
-		assert_int_equal(rpc_stream_send_chunk(stream, chunk, n, PATIENT, &said), 0);
-		off += (int64_t)n;
-		bytes -= n;
-	}
-	return stream;
-}
-
-static int block_end(struct rpc_stream *stream)
-{
-	int rc = rpc_stream_half_close(stream, PATIENT);
-
-	if (!rc)
-		rc = rpc_stream_drain(stream, PATIENT, &said);
-	rpc_stream_free(stream);
-	return rc ? said.code : 0;
-}
-
-static int put_block(struct rpc_channel *channel, int64_t id, int64_t off, size_t bytes)
-{
-	return block_end(block_begin(channel, id, off, bytes));
-}
-
-/* How many bytes came before the stream ended well; checks that they are the pattern at off. -1: a status is in said.
- */
-static int64_t get_block(struct rpc_channel *channel, int64_t id, int64_t from, int64_t length, int64_t off)
-{
-	struct gfs_read_request first = {.block_id = id, .offset = from, .length = length, .chunk_size = CHUNK};
-	struct rpc_stream *stream;
-	int64_t got = 0;
-	int rc;
-
-	assert_int_equal(rpc_stream_open(channel, RPC_READ_BLOCK, &first, &stream), 0);
-	for (;;) {
-		struct rpc_body body;
-
-		rc = rpc_stream_recv(stream, PATIENT, &body, NULL, &said);
-		if (rc != 1)
-			break;
-		for (unsigned p = 0; p < body.nparts; p++)
-			for (size_t i = 0; i < body.part[p].iov_len; i++, got++)
-				assert_int_equal(((char *)body.part[p].iov_base)[i], pattern(off + got));
-		rpc_body_release(&body);
-		assert_int_equal(rpc_stream_ack(stream, from + got), 0);
-	}
-	rpc_stream_free(stream);
-	return rc ? -1 : got;
-}
-
-/* Where the server keeps a block, whatever directory it chose. */
-static bool block_file(int worker_id, int64_t id, struct stat *st)
-{
-	char path[256];
-
-	for (int shard = 0; shard < 256; shard++) {
-		snprintf(path, sizeof(path), "%s/blocks/%d/%02x/%lld", server.root, worker_id, shard, (long long)id);
-		if (!stat(path, st))
-			return true;
-	}
-	return false;
-}
-
-static int64_t put_file(const char *path, int64_t bytes)
-{
-	int64_t id = create(path);
-
-	for (int64_t off = 0; off < bytes; off += BLOCK)
-		assert_int_equal(put_block(worker, block_of(id, (int)(off / BLOCK)), off,
-					   (size_t)(bytes - off < BLOCK ? bytes - off : BLOCK)),
-				 0);
-	assert_int_equal(complete(path, id, bytes), 0);
-	return id;
-}
-
-static void check_file(const char *path, int64_t bytes)
-{
-	struct gfs_file_reply reply;
-
-	assert_int_equal(status_of(path, false, &reply), 0);
-	assert_true(reply.info.completed);
-	assert_int_equal(reply.info.length, bytes);
-	assert_int_equal(reply.info.nblocks, (bytes + BLOCK - 1) / BLOCK);
-	for (size_t i = 0; i < reply.info.nblocks; i++) {
-		const struct gfs_block *block = &reply.info.blocks[i];
-
-		assert_int_equal(block->offset, (int64_t)i * BLOCK);
-		assert_int_equal(block->nlocations, 1);
-		assert_int_equal(get_block(worker, block->id, 0, block->length, block->offset), block->length);
-	}
-	rpc_release(&reply);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
@@ -370,11 +114,6 @@ static void bad_files_are_refused(void **state)
 	assert_int_equal(rpc_unary(master, RPC_CREATE_FILE, &request, &reply, &said) != 0, 1);
 	assert_int_equal(said.code, RPC_INVALID_ARGUMENT);
 	assert_non_null(strstr(said.message, "Invalid block size 0"));
-	request = (struct gfs_create_file){
-		.path = "/bad", .block_size = BLOCK, .write_type = GFS_CACHE_THROUGH, .common = fresh()};
-	assert_int_equal(rpc_unary(master, RPC_CREATE_FILE, &request, &reply, &said) != 0, 1);
-	assert_int_equal(said.code, RPC_INVALID_ARGUMENT);
-	assert_non_null(strstr(said.message, "under file system"));
 	assert_int_equal(create_as("/no/such/parent", fresh(), &id), RPC_NOT_FOUND);
 	assert_int_equal(create_as("relative", fresh(), &id), RPC_INVALID_ARGUMENT);
 	assert_int_equal(create_as("/a//b", fresh(), &id), RPC_INVALID_ARGUMENT);
@@ -415,11 +154,11 @@ static void a_directory_that_is_not_empty_stays(void **state)
 	(void)state;
 	assert_int_equal(make_dir("/full"), 0);
 	create("/full/incomplete");
-	assert_int_equal(delete ("/full", false), RPC_FAILED_PRECONDITION);
+	assert_int_equal(erase("/full", false), RPC_FAILED_PRECONDITION);
 	assert_non_null(strstr(said.message, "is not empty"));
-	assert_int_equal(delete ("/full/incomplete", false), 0); /* no `unchecked` needed */
-	assert_int_equal(delete ("/full", false), 0);
-	assert_int_equal(delete ("/full", false), RPC_NOT_FOUND);
+	assert_int_equal(erase("/full/incomplete", false), 0); /* no `unchecked` needed */
+	assert_int_equal(erase("/full", false), 0);
+	assert_int_equal(erase("/full", false), RPC_NOT_FOUND);
 }
 
 static void directories_are_made_as_asked(void **state)
@@ -630,19 +369,6 @@ static void more_than_reserved_is_refused(void **state)
 	assert_int_equal(block_end(stream), RPC_RESOURCE_EXHAUSTED);
 }
 
-static void without_an_under_file_system_streams_to_it_are_refused(void **state)
-{
-	struct gfs_write_command first = {.type = GFS_UFS_FILE,
-					  .id = -1,
-					  .space_to_reserve = INT64_MAX,
-					  .ufs = {.present = true, .ufs_path = "/x"}};
-	struct rpc_stream *stream;
-
-	(void)state;
-	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
-	assert_int_equal(block_end(stream), RPC_UNIMPLEMENTED);
-}
-
 static void a_removed_file_gives_its_space_back(void **state)
 {
 	int64_t id = block_of(put_file("/gone", 1000), 0);
@@ -650,7 +376,7 @@ static void a_removed_file_gives_its_space_back(void **state)
 
 	(void)state;
 	assert_true(block_file(1, id, &st));
-	assert_int_equal(delete ("/gone", false), 0);
+	assert_int_equal(erase("/gone", false), 0);
 	assert_false(block_file(1, id, &st));
 }
 
@@ -661,7 +387,7 @@ static void a_block_whose_file_is_gone_is_not_committed(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(delete ("/leaving", false), 0);
+	assert_int_equal(erase("/leaving", false), 0);
 	assert_int_equal(block_end(stream), RPC_NOT_FOUND);
 	assert_false(block_file(1, id, &st));
 }
@@ -695,7 +421,7 @@ static void a_local_block_stays_while_it_is_open(void **state)
 	assert_int_equal(rpc_stream_recv(stream, PATIENT, NULL, &reply, &said), 1);
 	assert_true(reply.has_block_size);
 	assert_int_equal(reply.block_size, 1000);
-	assert_int_equal(delete ("/local", false), 0);
+	assert_int_equal(erase("/local", false), 0);
 	assert_int_equal(stat(reply.path, &st), 0);
 	rpc_release(&reply);
 	assert_int_equal(block_end(stream), 0);
@@ -745,13 +471,6 @@ static void workers_differ_and_have_room(void **state)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
-
-static void restart(void)
-{
-	hang_up();
-	fixture_restart(&server);
-	connect_all();
-}
 
 static void a_restart_keeps_everything(void **state)
 {
@@ -803,7 +522,7 @@ static void an_id_is_never_given_twice(void **state)
 	int64_t first = create("/id");
 
 	(void)state;
-	assert_int_equal(delete ("/id", false), 0);
+	assert_int_equal(erase("/id", false), 0);
 	fixture_kill(&server);
 	restart();
 	assert_true(create("/id") > first);
@@ -888,8 +607,6 @@ static void it_goes_when_its_starter_does(void **state)
 	restart();
 }
 
-#define TEST(name) cmocka_unit_test(name)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -911,7 +628,6 @@ int main(void)
 		TEST(a_committed_block_is_read_only_and_final),
 		TEST(reads_stay_inside_the_block),
 		TEST(more_than_reserved_is_refused),
-		TEST(without_an_under_file_system_streams_to_it_are_refused),
 		TEST(a_removed_file_gives_its_space_back),
 		TEST(a_block_whose_file_is_gone_is_not_committed),
 		TEST(remove_blocks_leaves_the_file),

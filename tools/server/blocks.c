@@ -8,6 +8,7 @@
  * need no such care: the kernel keeps them.
  */
 #include "tools/server/blocks.h"
+#include "tools/server/io.h"
 #include "tools/server/log.h"
 
 #include <dirent.h>
@@ -278,23 +279,7 @@ int block_writer_open(const struct blocks *blocks, int64_t id, struct block_writ
 
 int block_writer_append(struct block_writer *writer, const struct iovec *parts, unsigned nparts)
 {
-	for (unsigned i = 0; i < nparts; i++) {
-		const char *data = parts[i].iov_base;
-		size_t left = parts[i].iov_len;
-
-		while (left) {
-			ssize_t n = write(writer->fd, data, left);
-
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0)
-				return n ? -errno : -ENOSPC;
-			data += n;
-			left -= (size_t)n;
-			writer->bytes += n;
-		}
-	}
-	return 0;
+	return io_write(writer->fd, parts, nparts, &writer->bytes);
 }
 
 /* Not every file system knows RENAME_NOREPLACE; a link does not replace either. */

@@ -16,11 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 struct db {
 	sqlite3 *sqlite;
 	sqlite3_stmt *stmt[SQL_COUNT];
+	bool full; /* see db_pretend_full() */
 };
 
 static const char *const sql_text[SQL_COUNT] = {
@@ -36,7 +37,7 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE;"
 			      "PRAGMA cache_size = -65536;"
 			      "PRAGMA temp_store = MEMORY;";
 
-/* The seventeen columns of an inode are those of INODE_COLUMNS, in that order. */
+/* Version 1. Every database begins so, and goes through the steps after it. */
 static const char schema[] =
 	"BEGIN IMMEDIATE;"
 	"CREATE TABLE IF NOT EXISTS setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -54,6 +55,19 @@ static const char schema[] =
 	"CREATE UNIQUE INDEX IF NOT EXISTS op_id ON op (most, least, rpc);"
 	"INSERT OR IGNORE INTO setting VALUES ('version', 1), ('next_container', 2);"
 	"COMMIT;";
+
+/* step[v] leads from version v to v + 1. */
+static const char *const step[SCHEMA_VERSION] = {
+	[1] = "BEGIN IMMEDIATE;"
+	      "ALTER TABLE inode ADD COLUMN ufs INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE inode ADD COLUMN ufs_stamp INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE inode ADD COLUMN loaded INTEGER NOT NULL DEFAULT 0;"
+	      "ALTER TABLE inode ADD COLUMN persist_due INTEGER;"
+	      "CREATE INDEX inode_persist ON inode (persist_due) WHERE persist_due IS NOT NULL;"
+	      "CREATE TABLE ufs_job (seq INTEGER PRIMARY KEY, path TEXT NOT NULL, target TEXT);"
+	      "UPDATE setting SET value = 2 WHERE key = 'version';"
+	      "COMMIT;",
+};
 
 static int db_fault(struct db *db, const char *doing)
 {
@@ -73,22 +87,33 @@ static int db_prepare(struct db *db, int first, int last)
 	return 0;
 }
 
-static int db_check_version(struct db *db, char *why, size_t why_bytes)
+static int db_version(struct db *db, int64_t *version)
 {
 	sqlite3_stmt *row;
 	int rc = db_row(db, &row, SQL_SETTING_GET, "s", "version");
-	int64_t version;
 
 	if (rc < 0)
 		return rc;
-	version = rc ? sqlite3_column_int64(row, 0) : 0;
+	*version = rc ? sqlite3_column_int64(row, 0) : 0;
 	if (rc)
 		db_done(row);
-	if (version == SCHEMA_VERSION)
-		return 0;
-	snprintf(why, why_bytes, "the database has schema version %lld, this program knows %d", (long long)version,
-		 SCHEMA_VERSION);
-	return -EINVAL;
+	return 0;
+}
+
+static int db_upgrade(struct db *db, char *why, size_t why_bytes)
+{
+	int64_t version = 0;
+	int rc = db_version(db, &version);
+
+	if (!rc && (version < 1 || version > SCHEMA_VERSION)) {
+		snprintf(why, why_bytes, "the database has schema version %lld, this program knows %d",
+			 (long long)version, SCHEMA_VERSION);
+		return -EINVAL;
+	}
+	for (; !rc && version < SCHEMA_VERSION; version++)
+		if (sqlite3_exec(db->sqlite, step[version], NULL, NULL, NULL))
+			rc = -EIO;
+	return rc;
 }
 
 int db_open(const char *path, struct db **out, char *why, size_t why_bytes)
@@ -110,7 +135,7 @@ int db_open(const char *path, struct db **out, char *why, size_t why_bytes)
 	/* The version first: statements over another schema would fail in worse words. */
 	if (db_prepare(db, SQL_SETTING_GET, SQL_SETTING_GET))
 		goto fail;
-	rc = db_check_version(db, why, why_bytes);
+	rc = db_upgrade(db, why, why_bytes);
 	if (!rc)
 		rc = db_prepare(db, 0, SQL_COUNT - 1);
 	if (rc)
@@ -186,6 +211,8 @@ static int db_start(struct db *db, sqlite3_stmt **row, enum sql_id id, const cha
 	int rc;
 
 	*row = stmt;
+	if (db->full && !sqlite3_stmt_readonly(stmt))
+		return -ENOSPC;
 	if (db_bind(stmt, format, args) == SQLITE_OK)
 		return db_next(db, stmt);
 	rc = db_fault(db, sqlite3_sql(stmt));
@@ -216,6 +243,11 @@ int db_run(struct db *db, enum sql_id id, const char *format, ...)
 	while (rc > 0)
 		rc = db_next(db, row);
 	return rc;
+}
+
+void db_pretend_full(struct db *db, bool full)
+{
+	db->full = full;
 }
 
 bool db_in_transaction(const struct db *db)

@@ -13,7 +13,7 @@
 
 #define INODE_COLUMNS                                                                                                  \
 	"id, parent, name, type, owner, grp, mode, created, modified, accessed, completed, length, block_size, "       \
-	"write_type, crc_type, crc_value, target"
+	"write_type, crc_type, crc_value, target, ufs, ufs_stamp, loaded"
 
 enum sql_id {
 #define SQL(ID, text) SQL_##ID,
@@ -39,6 +39,7 @@ int db_row(struct db *, sqlite3_stmt **row, enum sql_id, const char *format, ...
 int db_next(struct db *, sqlite3_stmt *row); /* 1, 0, -errno */
 void db_done(sqlite3_stmt *row);
 
-bool db_in_transaction(const struct db *); /* an error may have ended it already */
+void db_pretend_full(struct db *, bool full); /* then whatever writes is -ENOSPC */
+bool db_in_transaction(const struct db *);    /* an error may have ended it already */
 
 #endif

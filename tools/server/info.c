@@ -84,9 +84,36 @@ static int fill_crc(const struct arena *arena, const struct inode *inode, struct
 	return 0;
 }
 
+bool write_type_needs_ufs(int write_type)
+{
+	return write_type == GFS_CACHE_THROUGH || write_type == GFS_THROUGH || write_type == GFS_ASYNC_THROUGH;
+}
+
+bool inode_in_ufs(const struct inode *inode)
+{
+	return inode->ufs != UFS_ABSENT || (inode->type == INODE_FILE && write_type_needs_ufs(inode->write_type));
+}
+
+static int fill_ufs_path(const struct master *master, const struct arena *arena, const char *path,
+			 struct gfs_file_info *info, struct fault *fault)
+{
+	char uri[UFS_URI_MAX];
+	char *copy;
+
+	if (!ufs_uri(&master->ufs, path, uri))
+		return 0;
+	copy = arena->alloc(arena->from, strlen(uri) + 1);
+	if (!copy)
+		return out_of_memory(fault);
+	info->ufs_path = strcpy(copy, uri);
+	return 0;
+}
+
 int info_fill(const struct master *master, const struct arena *arena, const struct inode *inode, const char *path,
 	      const struct tree_block *blocks, size_t nblocks, struct gfs_file_info *info, struct fault *fault)
 {
+	static const char *const state_names[] = {"NOT_PERSISTED", "TO_BE_PERSISTED", "PERSISTED"};
+
 	*info = (struct gfs_file_info){
 		.file_id = inode->id,
 		.name = inode->name,
@@ -94,7 +121,8 @@ int info_fill(const struct master *master, const struct arena *arena, const stru
 		.ufs_path = "",
 		.owner = inode->owner,
 		.group = inode->group,
-		.persistence_state = "NOT_PERSISTED",
+		.persistence_state = state_names[inode->ufs],
+		.persisted = inode->ufs == UFS_PERSISTED,
 		.symlink = inode->target,
 		.length = inode->length,
 		.block_size = inode->block_size,
@@ -109,6 +137,8 @@ int info_fill(const struct master *master, const struct arena *arena, const stru
 		.mode = inode->mode,
 		.mount_id = 1,
 	};
+	if (ufs_on(&master->ufs) && inode_in_ufs(inode) && fill_ufs_path(master, arena, path, info, fault))
+		return fault->code;
 	if (inode->has_crc && fill_crc(arena, inode, info, fault))
 		return fault->code;
 	if (inode->type != INODE_FILE || !inode->length)

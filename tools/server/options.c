@@ -1,5 +1,6 @@
 /* options.c: one popt table; what it cannot check is checked after it. */
 #include "tools/server/options.h"
+#include "tools/server/faults.h"
 #include "tools/server/log.h"
 #include "tools/server/worker.h"
 
@@ -29,6 +30,20 @@ static int64_t parse_size(const char *text)
 	return n <= MAX_BLOCK_SIZE ? n : -1;
 }
 
+static int faults_check(char **list)
+{
+	struct faults faults;
+	char why[128];
+
+	faults_clear(&faults);
+	for (; list && *list; list++)
+		if (faults_set(&faults, *list, why, sizeof(why))) {
+			log_error("--fault: %s", why);
+			return 2;
+		}
+	return 0;
+}
+
 static int options_check(struct options *o, const char *auth, const char *block_size)
 {
 	if (!o->root || !*o->root) {
@@ -52,6 +67,14 @@ static int options_check(struct options *o, const char *auth, const char *block_
 		log_error("a port is not between 0 and 65535");
 		return 2;
 	}
+	if (o->persist_delay_ms < 0) {
+		log_error("--persist-delay=%d: not a number of milliseconds", o->persist_delay_ms);
+		return 2;
+	}
+	if (o->ufs && !strcmp(o->ufs, "none"))
+		*o->ufs = 0;
+	if (faults_check(o->faults))
+		return 2;
 	if (o->parent_fd != -1 && fcntl(o->parent_fd, F_SETFD, FD_CLOEXEC) < 0) {
 		log_error("--exit-with-parent-fd=%d: not an open descriptor", o->parent_fd);
 		return 2;
@@ -64,7 +87,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	char *auth = NULL, *block_size = NULL;
 	int help = 0;
 
-	*o = (struct options){.workers = 1, .parent_fd = -1};
+	*o = (struct options){.workers = 1, .persist_delay_ms = 3000, .parent_fd = -1};
 
 	struct poptOption table[] = {
 		{"root", 0, POPT_ARG_STRING, &o->root, 0, "directory that keeps everything; made if missing", "DIR"},
@@ -73,6 +96,11 @@ int options_parse(struct options *o, int argc, char **argv)
 		{"auth", 0, POPT_ARG_STRING, &auth, 0, "nosasl or simple (default)", "HOW"},
 		{"block-size", 0, POPT_ARG_STRING, &block_size, 0, "give every new file blocks of this size", "SIZE"},
 		{"workers", 0, POPT_ARG_INT, &o->workers, 0, "how many workers (default 1)", "N"},
+		{"ufs", 0, POPT_ARG_STRING, &o->ufs, 0,
+		 "directory of the under file system, or none (default: ufs in the root)", "DIR"},
+		{"persist-delay", 0, POPT_ARG_INT, &o->persist_delay_ms, 0,
+		 "persist in the background no sooner than that (default 3000)", "MS"},
+		{"fault", 0, POPT_ARG_ARGV, &o->faults, 0, "fail in this way; may be repeated", "NAME[=VALUE]"},
 		{"address-file", 0, POPT_ARG_STRING, &o->address_file, 0, "write the master's address here too",
 		 "FILE"},
 		{"exit-with-parent-fd", 0, POPT_ARG_INT, &o->parent_fd, 0, "stop when this pipe's writers are gone",
@@ -92,6 +120,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		rc = 2;
 	} else if (help) {
 		poptPrintHelp(context, stdout, 0);
+		faults_help(stdout);
 		rc = 1;
 	} else if (extra) {
 		log_error("'%s': the server takes options only", extra);
@@ -109,4 +138,8 @@ void options_release(struct options *o)
 {
 	free(o->root);
 	free(o->address_file);
+	free(o->ufs);
+	for (char **fault = o->faults; fault && *fault; fault++)
+		free(*fault);
+	free(o->faults);
 }

@@ -1,6 +1,7 @@
 /* root.c: a directory, two locks and an address file. */
 #include "tools/server/root.h"
 #include "tools/server/log.h"
+#include "tools/server/reserve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,8 @@ int root_open(struct root *root, const char *path)
 		return rc;
 	}
 	rc = lock_fd(root->lock_fd, LOCK_EX | LOCK_NB);
+	if (!rc)
+		reserve_spend(root->path); /* to start on a full disk; set aside again when all is up */
 	if (rc == -EWOULDBLOCK)
 		complain_of_holder(root);
 	else if (rc || (rc = write_pid(root)))

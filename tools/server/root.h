@@ -4,7 +4,9 @@
  *	lock        held with flock while a server runs; holds its pid
  *	address     where the server is reached; may be stale after a crash, the lock decides
  *	run.lock    held by whoever starts or joins a server, and by a server that leaves for want of holders
- *	meta.db     store.h     blocks/     blocks.h
+ *	reserve     reserve.h
+ *	faults      faults.h, if a test puts it there
+ *	meta.db     store.h     blocks/     blocks.h    ufs/    ufs.h
  */
 #ifndef SLIPSTREAM_SERVER_ROOT_H
 #define SLIPSTREAM_SERVER_ROOT_H

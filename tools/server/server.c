@@ -4,9 +4,11 @@
  * One process plays all the roles: workers tell the master of their commits by a function call, under its lock.
  */
 #include "tools/server/server.h"
+#include "tools/server/jobs.h"
 #include "tools/server/log.h"
 #include "tools/server/master.h"
 #include "tools/server/options.h"
+#include "tools/server/reserve.h"
 #include "tools/server/root.h"
 
 #include <errno.h>
@@ -54,6 +56,51 @@ static int open_store(struct master *master)
 	return rc;
 }
 
+static int open_ufs(struct master *master, const struct options *o)
+{
+	char path[PATH_MAX + 8];
+	int rc;
+
+	master->ufs.dir_fd = -1;
+	master->persist_delay_ms = o->persist_delay_ms;
+	if (o->ufs && !*o->ufs)
+		return 0;
+	snprintf(path, sizeof(path), o->ufs ? "%s" : "%s/ufs", o->ufs ? o->ufs : master->root);
+	rc = ufs_open(&master->ufs, path, master->root);
+	if (rc == -EINVAL)
+		log_error("--ufs=%s: it holds the server's own root", path);
+	else if (rc)
+		log_error("%s: %s", path, strerror(-rc));
+	if (rc)
+		return rc;
+	store_lock(&master->store);
+	jobs_run(&master->store, &master->ufs); /* what a crash has left undone */
+	store_unlock(&master->store);
+	ufs_empty_trash(&master->ufs);
+	return 0;
+}
+
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
+
+/* Those of the command line and those of the file, in the place of what held before. */
+static int read_faults(struct master *master, const struct options *o)
+{
+	char path[PATH_MAX + 8], why[128];
+	struct faults faults;
+	int rc;
+
+	faults_clear(&faults);
+	for (char **fault = o->faults; fault && *fault; fault++)
+		faults_set(&faults, *fault, why, sizeof(why));
+	snprintf(path, sizeof(path), "%s/faults", master->root);
+	rc = faults_read(&faults, path, why, sizeof(why));
+	if (rc)
+		log_error("%s: %s", path, why);
+	else
+		faults_assign(&master->faults, &faults);
+	return rc;
+}
+
 /* Workers have different names even on one machine: clients that want replicas skip equal ones (spec goosefs 11.4). */
 static void name_worker(struct worker *worker)
 {
@@ -65,20 +112,33 @@ static void name_worker(struct worker *worker)
 		snprintf(worker->host, sizeof(worker->host), "127.0.0.%d", worker->id);
 }
 
-static int start_worker(struct master *master, int id, const struct options *o)
+/* On worker->port, or any free one. */
+static int worker_listen(struct worker *worker, const struct options *o)
 {
-	struct worker *worker = &master->workers[id - 1];
 	struct rpc_server_options serve = {
-		.host = id <= 2 ? MASTER_HOST : worker->host,
-		.port = o->worker_port ? o->worker_port + id - 1 : 0,
+		.host = worker->id <= 2 ? MASTER_HOST : worker->host,
+		.port = worker->port,
 		.auth = o->auth,
 		.handlers = worker_handlers,
 		.context = worker,
 	};
+	int rc = rpc_server_new(&serve, &worker->server, &worker->port);
+
+	if (rc)
+		log_error("worker %d cannot listen on %s:%d: %s", worker->id, serve.host, serve.port, strerror(-rc));
+	return rc;
+}
+
+static int start_worker(struct master *master, int id, const struct options *o)
+{
+	struct worker *worker = &master->workers[id - 1];
 	int rc;
 
 	worker->id = id;
+	worker->port = o->worker_port ? o->worker_port + id - 1 : 0;
 	worker->store = &master->store;
+	worker->ufs = &master->ufs;
+	worker->faults = &master->faults;
 	name_worker(worker);
 	rc = blocks_open(&worker->blocks, master->root, id);
 	if (!rc)
@@ -87,10 +147,7 @@ static int start_worker(struct master *master, int id, const struct options *o)
 		log_error("%s/blocks/%d: %s", master->root, id, strerror(-rc));
 		return rc;
 	}
-	rc = rpc_server_new(&serve, &worker->server, &worker->port);
-	if (rc)
-		log_error("worker %d cannot listen on %s:%d: %s", id, serve.host, serve.port, strerror(-rc));
-	return rc;
+	return worker_listen(worker, o);
 }
 
 static int start_all(struct master *master, const struct options *o, int *port)
@@ -111,16 +168,59 @@ static int start_all(struct master *master, const struct options *o, int *port)
 		rc = start_worker(master, id, o);
 	if (rc)
 		return rc;
+	rc = persist_start(master);
+	if (rc) {
+		log_error("a thread cannot be started: %s", strerror(-rc));
+		return rc;
+	}
 	rc = rpc_server_new(&serve, &master->server, port);
 	if (rc)
 		log_error("the master cannot listen on %s:%d: %s", serve.host, serve.port, strerror(-rc));
 	return rc;
 }
 
+/* Those that are not a question asked when the time comes, but something to do now. */
+static void apply_faults(struct master *master, const struct options *o)
+{
+	const struct faults *faults = &master->faults;
+
+	store_lock(&master->store);
+	db_pretend_full(master->store.db, fault_on(faults, FAULT_METADATA_FULL));
+	store_unlock(&master->store);
+	if (fault_on(faults, FAULT_REVOKE))
+		rpc_server_revoke_all(master->server);
+	for (int i = 0; i < master->nworkers; i++) {
+		struct worker *worker = &master->workers[i];
+		bool gone = fault_of_worker(faults, FAULT_WORKER_GONE, worker->id);
+
+		worker_unstick(worker);
+		if (gone && worker->server) {
+			rpc_server_free(worker->server);
+			worker->server = NULL;
+		} else if (!gone && !worker->server) {
+			worker_listen(worker, o);
+		}
+		if (worker->server && fault_on(faults, FAULT_REVOKE))
+			rpc_server_revoke_all(worker->server);
+	}
+}
+
+/* The one line that says what holds now. */
+static void change_faults(struct master *master, const struct options *o)
+{
+	if (!read_faults(master, o))
+		apply_faults(master, o);
+	printf("slipstream server faults: ");
+	faults_print(&master->faults, stdout);
+	putchar('\n');
+	fflush(stdout);
+}
+
 static void stop_all(struct master *master)
 {
 	if (master->server)
 		rpc_server_free(master->server);
+	persist_stop(master);
 	for (int i = 0; i < master->nworkers; i++) {
 		if (master->workers[i].server)
 			rpc_server_free(master->workers[i].server);
@@ -167,26 +267,36 @@ static bool parent_is_gone(struct root *root, int fd)
 	return false;
 }
 
-static void wait_for_end(struct root *root, int signals, int parent)
+/* True for one that stops us. */
+static bool signal_stops(int signals)
 {
-	struct pollfd events[2] = {{.fd = signals, .events = POLLIN}, {.fd = parent, .events = POLLIN}};
+	struct signalfd_siginfo info;
+
+	return read(signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo != SIGUSR1;
+}
+
+static void wait_for_end(struct root *root, struct master *master, const struct options *o, int signals)
+{
+	struct pollfd events[2] = {{.fd = signals, .events = POLLIN}, {.fd = o->parent_fd, .events = POLLIN}};
 
 	for (;;) {
 		if (poll(events, 2, -1) < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
 			return;
 		}
-		if (events[0].revents) {
-			root_leave(root,
-				   false); /* with the lock if we can get it, without if not: a signal is an order */
+		if (events[0].revents && signal_stops(signals)) {
+			/* With the lock if we can get it, without if not: a signal is an order. */
+			root_leave(root, false);
 			return;
 		}
-		if (events[1].revents && parent_is_gone(root, parent))
+		if (events[0].revents)
+			change_faults(master, o);
+		if (events[1].revents && parent_is_gone(root, o->parent_fd))
 			return;
 	}
 }
 
-/* Stopping signals come through a descriptor; blocked before any thread is made, so that none of them takes one. */
+/* Signals come through a descriptor; blocked before any thread is made, so that none of them takes one. */
 static int catch_signals(void)
 {
 	sigset_t stop;
@@ -196,6 +306,7 @@ static int catch_signals(void)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	fd = signalfd(-1, &stop, SFD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -212,21 +323,30 @@ static int serve(struct root *root, const struct options *o, int signals)
 	master->root = root->path;
 	master->block_size = o->block_size;
 	name_ourselves(master);
+	rc = read_faults(master, o);
+	if (rc)
+		goto out;
 	rc = open_store(master);
 	if (rc)
 		goto out;
-	rc = start_all(master, o, &port);
+	rc = open_ufs(master, o);
+	if (!rc)
+		rc = start_all(master, o, &port);
 	if (rc)
 		goto stop;
+	apply_faults(master, o);
 	snprintf(address, sizeof(address), MASTER_HOST ":%d", port);
 	rc = root_publish(root, address, o->address_file);
-	if (!rc)
+	if (!rc) {
+		atomic_store(&master->reserve_spent, reserve_make(root->path) != 0);
 		rc = announce(master, port);
+	}
 	if (!rc)
-		wait_for_end(root, signals, o->parent_fd);
+		wait_for_end(root, master, o, signals);
 	root_unpublish(root, o->address_file);
 stop:
 	stop_all(master);
+	ufs_close(&master->ufs);
 	store_close(&master->store);
 out:
 	free(master);
@@ -248,6 +368,8 @@ int server_main(int argc, char **argv)
 	rc = signals < 0 ? signals : root_open(&root, options.root);
 	if (!rc) {
 		rc = serve(&root, &options, signals);
+		if (options.parent_fd >= 0)
+			close(options.parent_fd); /* before the lock: whoever has that may take an open pipe for a server */
 		root_close(&root);
 	}
 	if (signals >= 0)

@@ -1,8 +1,9 @@
 /*
  * server.h: `slipstream server`: master and workers of the GooseFS protocol over a local directory.
  *
- * The code, in the order to read it: server.c (start, stop), master.c and worker.c (what is answered), tree.c (the
- * namespace), store.c and db.c (where it is kept), blocks.c (the bytes).
+ * The code, in the order to read it: server.c (start, stop), master.c and worker.c (what is answered, and where), tree.c
+ * (the namespace), store.c and db.c (where it is kept), blocks.c (the bytes), ufs.c, load.c, jobs.c and persist.c (the under
+ * file system), faults.def (how to make it fail).
  */
 #ifndef SLIPSTREAM_SERVER_SERVER_H
 #define SLIPSTREAM_SERVER_SERVER_H

@@ -58,6 +58,8 @@ int store_open(struct store *store, const char *path, char *why, size_t why_byte
 	rc = read_number(store->db, &store->next_container, SQL_SETTING_GET, "s", "next_container");
 	if (!rc)
 		rc = read_number(store->db, &store->op_seq, SQL_OP_NEWEST, "", NULL);
+	if (!rc)
+		rc = read_number(store->db, &store->job_seq, SQL_UFS_JOB_NEWEST, "", NULL);
 	store->reserved_to = store->next_container;
 	if (rc) {
 		snprintf(why, why_bytes, "its settings cannot be read");

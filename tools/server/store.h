@@ -27,6 +27,8 @@ struct store {
 	int64_t next_container; /* the next to give out */
 	int64_t reserved_to;    /* below this the database knows that they are taken */
 	int64_t op_seq;         /* newest row of the operation cache */
+	int64_t job_seq;        /* newest order for the under file system */
+	int64_t jobs_done;      /* how far they are carried out */
 };
 
 /* 0 or -errno, and why in words. */

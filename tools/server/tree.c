@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-static int64_t now_ms(void)
+int64_t tree_now_ms(void)
 {
 	struct timespec now;
 
@@ -59,6 +59,9 @@ static void inode_read(struct inode *inode, sqlite3_stmt *row)
 	inode->crc_type = sqlite3_column_int(row, 14);
 	inode->crc_value = sqlite3_column_int64(row, 15);
 	copy_text(inode->target, sizeof(inode->target), row, 16);
+	inode->ufs = sqlite3_column_int(row, 17);
+	inode->ufs_stamp = sqlite3_column_int64(row, 18);
+	inode->loaded = sqlite3_column_int(row, 19);
 }
 
 int tree_get(struct store *store, int64_t id, struct inode *inode, struct fault *fault)
@@ -111,6 +114,37 @@ int tree_children(struct store *store, int64_t parent, const char *after, struct
 		rc = db_next(store->db, row);
 	}
 	return run_or_fault(rc, fault);
+}
+
+/* Written from its end to its beginning, one parent at a time. */
+int tree_path(struct store *store, int64_t id, char *out, size_t size, struct fault *fault)
+{
+	size_t at = size - 1;
+
+	out[at] = 0;
+	while (id != TREE_ROOT) {
+		sqlite3_stmt *row;
+		int rc = db_row(store->db, &row, SQL_INODE_NAME, "i", id);
+		size_t n;
+
+		if (rc <= 0)
+			return rc ? fault_of_db(fault, rc)
+				  : fault_set(fault, RPC_NOT_FOUND, "An inode does not exist.");
+		n = (size_t)sqlite3_column_bytes(row, 1);
+		if (n + 1 > at) {
+			db_done(row);
+			return fault_set(fault, RPC_INVALID_ARGUMENT, "A path is too long");
+		}
+		at -= n;
+		memcpy(out + at, sqlite3_column_text(row, 1), n);
+		out[--at] = '/';
+		id = sqlite3_column_int64(row, 0);
+		db_done(row);
+	}
+	if (!out[at])
+		out[--at] = '/';
+	memmove(out, out + at, size - at);
+	return 0;
 }
 
 /* Where a link at `path` leads, textually: absolute, or from the directory it lies in; "." and ".." go. */
@@ -181,17 +215,18 @@ int tree_resolve(struct store *store, const char *path, char **resolved, struct 
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-static int touch(struct store *store, int64_t dir, struct fault *fault)
+int tree_touch(struct store *store, int64_t dir, struct fault *fault)
 {
-	return run_or_fault(db_run(store->db, SQL_INODE_TOUCH, "ii", dir, now_ms()), fault);
+	return run_or_fault(db_run(store->db, SQL_INODE_TOUCH, "ii", dir, tree_now_ms()), fault);
 }
 
 static int inode_add(struct store *store, const struct tree_new *new, int64_t id, int64_t parent, const char *name,
 		     size_t name_bytes, struct fault *fault)
 {
 	int rc = db_run(store->db, SQL_INODE_ADD, new->target ? "iitissiiiiis" : "iitissiiiiin", id, parent, name,
-			name_bytes, (int64_t) new->type, new->owner, new->group, (int64_t)(new->mode & 0777), now_ms(),
-			(int64_t)(new->type != INODE_FILE), new->block_size, (int64_t) new->write_type, new->target);
+			name_bytes, (int64_t) new->type, new->owner, new->group, (int64_t)(new->mode & 0777),
+			tree_now_ms(), (int64_t)(new->type != INODE_FILE), new->block_size, (int64_t) new->write_type,
+			new->target);
 
 	return run_or_fault(rc, fault);
 }
@@ -218,7 +253,7 @@ static int make_here(struct store *store, const struct walk *walk, const struct 
 		return fault_of_db(fault, rc);
 	if (inode_add(store, new, *id, walk->parent, walk->name, walk->name_bytes, fault))
 		return fault->code;
-	return touch(store, walk->parent, fault);
+	return tree_touch(store, walk->parent, fault);
 }
 
 static int make_parents(struct store *store, struct walk *walk, const struct tree_new *new, struct fault *fault)
@@ -282,187 +317,9 @@ int tree_rename(struct store *store, const char *from, const char *to, struct fa
 	rc = db_run(store->db, SQL_INODE_MOVE, "iit", source.id, target.parent, target.name, target.name_bytes);
 	if (rc)
 		return fault_of_db(fault, rc);
-	if (touch(store, source.parent, fault))
+	if (tree_touch(store, source.parent, fault))
 		return fault->code;
-	return source.parent == target.parent ? 0 : touch(store, target.parent, fault);
-}
-
-/* ---- removing ---------------------------------------------------------------------------------------------------- */
-
-void garbage_release(struct garbage *garbage)
-{
-	free(garbage->blocks);
-	*garbage = (struct garbage){0};
-}
-
-static bool garbage_add(struct garbage *garbage, int64_t id, int worker)
-{
-	if (garbage->n == garbage->room) {
-		size_t room = garbage->room ? garbage->room * 2 : 16;
-		struct garbage_block *blocks = realloc(garbage->blocks, room * sizeof(*blocks));
-
-		if (!blocks)
-			return false;
-		garbage->blocks = blocks;
-		garbage->room = room;
-	}
-	garbage->blocks[garbage->n++] = (struct garbage_block){id, worker};
-	return true;
-}
-
-static int drop_blocks(struct store *store, int64_t first, int64_t last, struct garbage *garbage, struct fault *fault)
-{
-	sqlite3_stmt *row;
-	int rc = db_row(store->db, &row, SQL_BLOCK_DELETE_RANGE, "ii", first, last);
-
-	while (rc > 0) {
-		if (!garbage_add(garbage, sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1))) {
-			db_done(row);
-			return out_of_memory(fault);
-		}
-		rc = db_next(store->db, row);
-	}
-	return run_or_fault(rc, fault);
-}
-
-int tree_block_remove(struct store *store, int64_t block, struct garbage *garbage, struct fault *fault)
-{
-	return drop_blocks(store, block, block, garbage, fault);
-}
-
-static int drop_inode(struct store *store, int64_t id, enum inode_type type, struct garbage *garbage,
-		      struct fault *fault)
-{
-	int rc = db_run(store->db, SQL_INODE_DELETE, "i", id);
-
-	if (rc)
-		return fault_of_db(fault, rc);
-	return type == INODE_FILE ? drop_blocks(store, FIRST_BLOCK(id), id, garbage, fault) : 0;
-}
-
-/* Inodes below the one to remove, breadth first, in one growing array. */
-struct subtree {
-	struct {
-		int64_t id;
-		enum inode_type type;
-	} * nodes;
-	size_t n, room;
-};
-
-static bool subtree_add(struct subtree *tree, int64_t id, enum inode_type type)
-{
-	if (tree->n == tree->room) {
-		size_t room = tree->room ? tree->room * 2 : 64;
-		void *nodes = realloc(tree->nodes, room * sizeof(*tree->nodes));
-
-		if (!nodes)
-			return false;
-		tree->nodes = nodes;
-		tree->room = room;
-	}
-	tree->nodes[tree->n].id = id;
-	tree->nodes[tree->n++].type = type;
-	return true;
-}
-
-static int subtree_collect(struct store *store, struct subtree *tree, struct fault *fault)
-{
-	for (size_t i = 0; i < tree->n; i++) {
-		sqlite3_stmt *row;
-		int rc;
-
-		if (tree->nodes[i].type != INODE_DIR)
-			continue;
-		rc = db_row(store->db, &row, SQL_INODE_CHILDREN, "i", tree->nodes[i].id);
-		while (rc > 0) {
-			if (!subtree_add(tree, sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1))) {
-				db_done(row);
-				return out_of_memory(fault);
-			}
-			rc = db_next(store->db, row);
-		}
-		if (rc)
-			return fault_of_db(fault, rc);
-	}
-	return 0;
-}
-
-static int drop_subtree(struct store *store, int64_t top, struct garbage *garbage, struct fault *fault)
-{
-	struct subtree tree = {0};
-	int code = subtree_add(&tree, top, INODE_DIR) ? 0 : out_of_memory(fault);
-
-	if (!code)
-		code = subtree_collect(store, &tree, fault);
-	for (size_t i = 0; !code && i < tree.n; i++)
-		code = drop_inode(store, tree.nodes[i].id, tree.nodes[i].type, garbage, fault);
-	free(tree.nodes);
-	return code;
-}
-
-static int has_children(struct store *store, int64_t dir)
-{
-	sqlite3_stmt *row;
-	int rc = db_row(store->db, &row, SQL_INODE_HAS_CHILD, "i", dir);
-
-	if (rc > 0)
-		db_done(row);
-	return rc;
-}
-
-int tree_remove(struct store *store, const char *path, bool recursive, struct garbage *garbage, struct fault *fault)
-{
-	struct walk walk;
-	int code, rc;
-
-	if (walk_path(store, path, 0, &walk, fault))
-		return fault->code;
-	if (!walk_found(&walk))
-		return walk_missing(&walk, fault);
-	if (walk.id == TREE_ROOT)
-		return fault_set(fault, RPC_INVALID_ARGUMENT, "The root cannot be removed");
-	rc = walk.type == INODE_DIR ? has_children(store, walk.id) : 0;
-	if (rc < 0)
-		return fault_of_db(fault, rc);
-	if (rc && !recursive)
-		return fault_set(fault, RPC_FAILED_PRECONDITION, "Directory \"%.100s\" is not empty", path);
-	code = rc ? drop_subtree(store, walk.id, garbage, fault)
-		  : drop_inode(store, walk.id, walk.type, garbage, fault);
-	return code ? code : touch(store, walk.parent, fault);
-}
-
-/* ---- attributes -------------------------------------------------------------------------------------------------- */
-
-static int set_one(struct store *store, int64_t id, const struct tree_attributes *want, struct fault *fault)
-{
-	int rc = 0;
-
-	if (want->owner && *want->owner)
-		rc = db_run(store->db, SQL_INODE_OWNER, "is", id, want->owner);
-	if (!rc && want->group && *want->group)
-		rc = db_run(store->db, SQL_INODE_GROUP, "is", id, want->group);
-	if (!rc && want->mode >= 0)
-		rc = db_run(store->db, SQL_INODE_MODE, "ii", id, (int64_t)(want->mode & 0777));
-	return run_or_fault(rc, fault);
-}
-
-int tree_set_attributes(struct store *store, const char *path, const struct tree_attributes *want, struct fault *fault)
-{
-	struct subtree tree = {0};
-	struct walk walk;
-	int code;
-
-	if (walk_path(store, path, 0, &walk, fault))
-		return fault->code;
-	if (!walk_found(&walk))
-		return walk_missing(&walk, fault);
-	code = subtree_add(&tree, walk.id, walk.type) ? 0 : out_of_memory(fault);
-	if (!code && want->recursive)
-		code = subtree_collect(store, &tree, fault);
-	for (size_t i = 0; !code && i < tree.n; i++)
-		code = set_one(store, tree.nodes[i].id, want, fault);
-	free(tree.nodes);
-	return code;
+	return source.parent == target.parent ? 0 : tree_touch(store, target.parent, fault);
 }
 
 /* ---- files and their blocks -------------------------------------------------------------------------------------- */
@@ -479,28 +336,29 @@ static int committed_length(struct store *store, int64_t file, int64_t *length)
 	return 0;
 }
 
-int tree_complete(struct store *store, const struct tree_completion *done, int64_t *id, struct fault *fault)
+int tree_complete(struct store *store, const struct tree_completion *done, struct inode *inode, struct fault *fault)
 {
 	int64_t length = done->length;
-	struct inode inode;
 	int rc = 0;
 
-	if (tree_find(store, done->path, done->inode_id, &inode, fault))
+	if (tree_find(store, done->path, done->inode_id, inode, fault))
 		return fault->code;
-	if (inode.type != INODE_FILE)
+	if (inode->type != INODE_FILE)
 		return fault_set(fault, RPC_FAILED_PRECONDITION,
-				 inode.type == INODE_DIR ? "Is a directory: %.100s" : "Not a file: %.100s", done->path);
-	if (inode.completed)
+				 inode->type == INODE_DIR ? "Is a directory: %.100s" : "Not a file: %.100s",
+				 done->path);
+	if (inode->completed)
 		return fault_set(fault, RPC_FAILED_PRECONDITION, "File %.100s is already completed", done->path);
-	if (length < -1 || length / inode.block_size >= TREE_MAX_BLOCKS)
+	if (length < -1 || length / inode->block_size >= TREE_MAX_BLOCKS)
 		return fault_set(fault, RPC_INVALID_ARGUMENT, "Invalid length %lld", (long long)length);
 	if (length < 0)
-		rc = committed_length(store, inode.id, &length);
+		rc = committed_length(store, inode->id, &length);
 	if (!rc)
-		rc = db_run(store->db, SQL_INODE_COMPLETE, "iii", inode.id, length, now_ms());
+		rc = db_run(store->db, SQL_INODE_COMPLETE, "iii", inode->id, length, tree_now_ms());
 	if (!rc && done->has_crc)
-		rc = db_run(store->db, SQL_INODE_CRC, "iii", inode.id, (int64_t)done->crc_type, done->crc_value);
-	*id = inode.id;
+		rc = db_run(store->db, SQL_INODE_CRC, "iii", inode->id, (int64_t)done->crc_type, done->crc_value);
+	inode->completed = true;
+	inode->length = length;
 	return run_or_fault(rc, fault);
 }
 
@@ -547,4 +405,75 @@ int tree_blocks(struct store *store, int64_t file, struct tree_block **out, size
 	}
 	*out = blocks;
 	return 0;
+}
+
+/* ---- the under file system --------------------------------------------------------------------------------------- */
+
+int tree_imported(struct store *store, int64_t id, const struct tree_import *import, struct fault *fault)
+{
+	return run_or_fault(
+		db_run(store->db, SQL_INODE_IMPORTED, "iiii", id, import->length, import->modified_ms, import->stamp),
+		fault);
+}
+
+int tree_loaded(struct store *store, int64_t dir, struct fault *fault)
+{
+	return run_or_fault(db_run(store->db, SQL_INODE_LOADED, "i", dir), fault);
+}
+
+/* 0 with the parent, -ENOENT or -errno. */
+static int parent_of(struct store *store, int64_t id, int64_t *parent)
+{
+	sqlite3_stmt *row = NULL;
+	int rc = db_row(store->db, &row, SQL_INODE_NAME, "i", id);
+
+	if (rc <= 0)
+		return rc ? rc : -ENOENT;
+	*parent = sqlite3_column_int64(row, 0);
+	db_done(row);
+	return 0;
+}
+
+int tree_persisted(struct store *store, int64_t id, int64_t stamp, struct fault *fault)
+{
+	int rc = 0;
+
+	for (int64_t at = id; !rc && at != TREE_ROOT; stamp = 0) {
+		rc = db_run(store->db, SQL_INODE_PERSISTED, "ii", at, stamp);
+		if (!rc)
+			rc = parent_of(store, at, &at);
+	}
+	return run_or_fault(rc, fault);
+}
+
+int tree_persist_at(struct store *store, int64_t id, int64_t due_ms, struct fault *fault)
+{
+	int rc = due_ms < 0 ? db_run(store->db, SQL_INODE_PERSIST_NEVER, "i", id)
+			    : db_run(store->db, SQL_INODE_PERSIST_AT, "ii", id, due_ms);
+
+	return run_or_fault(rc, fault);
+}
+
+int tree_persist_next(struct store *store, int64_t *id, int64_t *due_ms, struct fault *fault)
+{
+	sqlite3_stmt *row;
+	int rc = db_row(store->db, &row, SQL_PERSIST_NEXT, "");
+
+	if (rc <= 0)
+		return rc ? fault_of_db(fault, rc) : fault_set(fault, RPC_NOT_FOUND, "Nothing is to be persisted");
+	*id = sqlite3_column_int64(row, 0);
+	*due_ms = sqlite3_column_int64(row, 1);
+	db_done(row);
+	return 0;
+}
+
+bool tree_has_child(struct store *store, int64_t dir, const char *name, int64_t *id)
+{
+	sqlite3_stmt *row;
+
+	if (db_row(store->db, &row, SQL_INODE_STEP, "it", dir, name, strlen(name)) <= 0)
+		return false;
+	*id = sqlite3_column_int64(row, 0);
+	db_done(row);
+	return true;
 }

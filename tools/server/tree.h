@@ -1,6 +1,8 @@
 /*
  * tree.h: the namespace. Files, directories and symbolic links, by parent and name.
  *
+ * tree.c: one inode at a time; subtree.c: all below one; walk.c: paths.
+ *
  * An inode points to its parent, so a directory of any size is renamed by changing one row.
  * Paths are absolute, without empty, "." and ".." components; a slash at the end is forgiven.
  *
@@ -21,6 +23,8 @@
 
 enum inode_type { INODE_FILE = 0, INODE_DIR = 1, INODE_LINK = 2 };
 
+enum ufs_state { UFS_ABSENT = 0, UFS_DUE = 1, UFS_PERSISTED = 2 };
+
 struct inode {
 	int64_t id, parent;
 	enum inode_type type;
@@ -32,6 +36,9 @@ struct inode {
 	bool has_crc;
 	int crc_type;
 	int64_t crc_value;
+	enum ufs_state ufs; /* UFS_DUE: to be persisted */
+	int64_t ufs_stamp;  /* of the copy there, when we last knew it */
+	bool loaded;        /* a directory whose children were imported once */
 	char name[TREE_NAME_MAX + 1];
 	char owner[TREE_NAME_MAX + 1];
 	char group[TREE_NAME_MAX + 1];
@@ -59,6 +66,9 @@ int tree_resolve(struct store *, const char *path, char **resolved, struct inode
 int tree_children(struct store *, int64_t parent, const char *after, struct inode *out, size_t max, size_t *n,
 		  struct fault *);
 
+/* The path of an inode. */
+int tree_path(struct store *, int64_t id, char *out, size_t size, struct fault *);
+
 struct tree_new {
 	const char *path;
 	enum inode_type type;
@@ -72,6 +82,8 @@ struct tree_new {
 };
 int tree_create(struct store *, const struct tree_new *, int64_t *id, struct fault *);
 int tree_rename(struct store *, const char *from, const char *to, struct fault *);
+/* A directory's content changes now. */
+int tree_touch(struct store *, int64_t dir, struct fault *);
 int tree_remove(struct store *, const char *path, bool recursive, struct garbage *, struct fault *);
 
 struct tree_attributes {
@@ -89,9 +101,33 @@ struct tree_completion {
 	int crc_type;
 	int64_t crc_value;
 };
-int tree_complete(struct store *, const struct tree_completion *, int64_t *id, struct fault *);
+/* *inode becomes what it is then. */
+int tree_complete(struct store *, const struct tree_completion *, struct inode *, struct fault *);
 /* The inode with this id, else at this path. */
 int tree_find(struct store *, const char *path, int64_t id, struct inode *, struct fault *);
+
+/* ---- the under file system ------------------------------------------------------------------------------------- */
+
+struct tree_import {
+	int64_t length, modified_ms, stamp;
+};
+/* Make an inode complete and persisted, as it was found there. */
+int tree_imported(struct store *, int64_t id, const struct tree_import *, struct fault *);
+/* Its content there has changed: the blocks go. */
+int tree_refreshed(struct store *, int64_t id, const struct tree_import *, struct garbage *, struct fault *);
+int tree_loaded(struct store *, int64_t dir, struct fault *);
+/* Persisted now, its parents with it. */
+int tree_persisted(struct store *, int64_t id, int64_t stamp, struct fault *);
+/* To be persisted at this time; < 0: never. */
+int tree_persist_at(struct store *, int64_t id, int64_t due_ms, struct fault *);
+/* Every complete file at or below an inode that is not persisted is to be. */
+int tree_persist_all_at(struct store *, int64_t id, int64_t due_ms, struct fault *);
+/* The first that is due, ever. NOT_FOUND when there is none. */
+int tree_persist_next(struct store *, int64_t *id, int64_t *due_ms, struct fault *);
+/* True when a name is known in a directory. */
+bool tree_has_child(struct store *, int64_t dir, const char *name, int64_t *id);
+/* Milliseconds since the epoch. */
+int64_t tree_now_ms(void);
 
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,194 @@
+/*
+ * test_server_full.c: the embedded server on a disk that is full indeed: a file system of 8 MiB, in a namespace of this
+ * program's own. Where that is not allowed nothing is tested.
+ */
+#include "tests/backend/raw.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+
+static char disk[32];
+static int files, names; /* how many went in */
+
+static int work_files(void)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command),
+		 "test -z \"$(find '%s' -type f \\( -path '*/.slipstream/*' -o -path '*/blocks/*/tmp/*' \\))\"",
+		 server.root);
+	return system(command);
+}
+
+static int put_ufs(const char *path, const void *data, size_t bytes)
+{
+	char ufs_path[300];
+	struct gfs_write_command first = {.type = GFS_UFS_FILE,
+					  .id = -1,
+					  .space_to_reserve = INT64_MAX,
+					  .ufs = {.present = true, .ufs_path = ufs_path, .mode = 0600}};
+	struct rpc_stream *stream;
+
+	snprintf(ufs_path, sizeof(ufs_path), "file://%s/ufs%s", server.root, path);
+	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
+	if (bytes)
+		rpc_stream_send_chunk(stream, data, bytes, PATIENT, &said);
+	return block_end(stream);
+}
+
+/* False where it is not allowed. */
+static bool small_disk(void)
+{
+	char map[64];
+	FILE *file;
+	uid_t uid = getuid();
+
+	if (unshare(uid ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS))
+		return false;
+	if (uid) {
+		file = fopen("/proc/self/uid_map", "w");
+		snprintf(map, sizeof(map), "%d %d 1", (int)uid, (int)uid);
+		if (!file || fputs(map, file) < 0 || fclose(file))
+			return false;
+	}
+	snprintf(disk, sizeof(disk), "/tmp/slipstream-full-XXXXXX");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(disk))
+		return false;
+	if (!mount("small", disk, "tmpfs", 0, "size=8m"))
+		return true;
+	rmdir(disk);
+	return false;
+}
+
+/* As much as goes in: the number of files of one block, with the status that ended it. */
+static int fill(int *code)
+{
+	char path[32];
+	int64_t id = 0;
+
+	for (int i = 0;; i++) {
+		snprintf(path, sizeof(path), "/fill%d", i);
+		*code = create_as(path, fresh(), &id);
+		if (!*code)
+			*code = put_block(worker, block_of(id, 0), 0, BLOCK);
+		if (!*code)
+			*code = complete(path, id, BLOCK);
+		if (*code)
+			return i;
+	}
+}
+
+/* Create until metadata do not fit either. */
+static int fill_metadata(int *code)
+{
+	char path[300];
+	int64_t id = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		snprintf(path, sizeof(path), "/%0200d", i);
+		*code = create_as(path, fresh(), &id);
+		if (*code)
+			return i;
+	}
+	return -1;
+}
+
+static void check_filled(int files)
+{
+	char path[32];
+
+	for (int i = 0; i < files; i++) {
+		snprintf(path, sizeof(path), "/fill%d", i);
+		check_file(path, BLOCK);
+	}
+}
+
+/* ---- tests, each on what the one before left behind ---------------------------------------------------------------- */
+
+static void blocks_end_with_a_status_and_leave_nothing(void **state)
+{
+	int code = 0;
+
+	(void)state;
+	files = fill(&code);
+	assert_true(files > 8);
+	assert_int_equal(code, RPC_RESOURCE_EXHAUSTED);
+	assert_int_equal(work_files(), 0);
+	check_filled(files);
+}
+
+static void so_do_streams_to_the_under_file_system(void **state)
+{
+	static char data[BLOCK];
+
+	(void)state;
+	assert_int_equal(put_ufs("/full", data, sizeof(data)), RPC_RESOURCE_EXHAUSTED);
+	assert_int_equal(work_files(), 0);
+}
+
+static void metadata_end_with_a_status(void **state)
+{
+	int code = 0;
+
+	(void)state;
+	names = fill_metadata(&code);
+	assert_true(names >= 0);
+	assert_int_equal(code, RPC_RESOURCE_EXHAUSTED);
+}
+
+static void a_kill_loses_nothing_acknowledged(void **state)
+{
+	char path[300];
+
+	(void)state;
+	fixture_kill(&server);
+	restart();
+	check_filled(files);
+	for (int i = 0; i < names; i++) {
+		snprintf(path, sizeof(path), "/%0200d", i);
+		assert_true(exists(path));
+	}
+}
+
+static void space_comes_back_by_removing(void **state)
+{
+	(void)state;
+	assert_int_equal(erase("/fill0", false), 0);
+	assert_int_equal(erase("/fill1", false), 0);
+	put_file("/after", BLOCK);
+	check_file("/after", BLOCK);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(server.dir, sizeof(server.dir), "%s/d", disk);
+	snprintf(server.root, sizeof(server.root), "%s/root", server.dir);
+	assert_int_equal(mkdir(server.dir, 0755), 0);
+	fixture_restart(&server);
+	connect_all();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	hang_up();
+	fixture_release(&server);
+	umount2(disk, MNT_DETACH);
+	rmdir(disk);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(blocks_end_with_a_status_and_leave_nothing),
+		TEST(so_do_streams_to_the_under_file_system),
+		TEST(metadata_end_with_a_status),
+		TEST(a_kill_loses_nothing_acknowledged),
+		TEST(space_comes_back_by_removing),
+	};
+
+	return small_disk() ? cmocka_run_group_tests_name("server_full", tests, set_up, tear_down) : 0;
+}
