@@ -280,14 +280,18 @@ static void cache_block(struct read_session *read)
 
 /* ---- strict-lock ------------------------------------------------------------------------------------------------- */
 
-/* As real workers have it: who cancels without having half-closed leaves the block locked (spec goosefs 9.2). */
+/*
+ * As real workers have it: who cancels without having half-closed leaves the block locked (spec goosefs 9.2). A client
+ * that half-closes and resets in one breath, not waiting for its status, may be taken for one of those: the two come
+ * together, and the transport tells of the reset alone (19.1).
+ */
 static void keep_lock(struct read_session *read, int code)
 {
 	int rc = 1;
 
 	while (rc > 0 && !code && !read->half_closed)
 		rc = read_take_ack(read, 0);
-	if (read->half_closed || rpc_call_cancelled(read->call) == false)
+	if (read->half_closed || !rpc_call_cancelled(read->call))
 		return;
 	worker_stick(read->worker, read->id);
 }
