@@ -13,6 +13,7 @@
 
 #define CACHED_MAX  1024u
 #define WEIGH_MS    1000
+#define LITTLE_ROOM (16u << 20)
 #define CACHED_KEEP 768u /* once there are more than that: so that it is not done for every file */
 
 static int64_t ns_of(struct timespec t)
@@ -95,7 +96,11 @@ int inode_new(struct keeper *k, const char *path, unsigned mount, const struct s
 
 	if (!in)
 		return -ENOMEM;
-	in->fd = rc = stage_create(k->stage, &in->stage);
+	lock_take(&k->lock);
+	rc = inodes_room(k, 0) ? 0 : -ENOSPC;
+	lock_drop(&k->lock);
+	if (!rc)
+		in->fd = rc = stage_create(k->stage, &in->stage);
 	if (rc >= 0)
 		rc = inode_record(k, in);
 	if (rc < 0) {
@@ -282,49 +287,107 @@ static uint64_t inode_bytes(const struct inode *in)
 {
 	struct stat st;
 
-	return fstat(in->fd, &st) ? 0 : (uint64_t)st.st_size;
+	return fstat(in->fd, &st) ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
-/* Weighing them asks the kernel for each: once a second is enough. 0: not now. */
-static uint64_t cached_weigh(struct keeper *k)
+static bool cached(const struct inode *in)
 {
-	struct inode *in, *next;
-	uint64_t bytes = 0;
-
-	if (!k->stage_max || now_ms() - k->inodes.weighed_ms < WEIGH_MS)
-		return 0;
-	k->inodes.weighed_ms = now_ms();
-	HASH_ITER(by_path, k->inodes.by_path, in, next)
-	bytes += inode_bytes(in);
-	return bytes;
+	return in->linked && in->state == INODE_CLEAN && !in->busy && !in->refs;
 }
 
-/* Published files beyond the bounds, coldest first. */
-static void cached_trim(struct keeper *k, bool all)
+static uint64_t at_least(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * How many bytes of published files must go: what is staged beyond the cap, or in the way of what is wanted; and what the disk has
+ * less room for than for them, so that who writes on finds as much again before we look the next time.
+ */
+static uint64_t cached_excess(struct keeper *k, uint64_t wanted)
+{
+	uint64_t kept = 0, excess = 0, room = stage_free(k->stage);
+	struct inode *in, *next;
+
+	k->inodes.weighed_ms = now_ms();
+	k->inodes.staged_bytes = 0;
+	HASH_ITER(by_stage, k->inodes.by_stage, in, next)
+	{
+		uint64_t bytes = inode_bytes(in);
+
+		k->inodes.staged_bytes += bytes;
+		kept += cached(in) ? bytes : 0;
+	}
+	if (k->stage_max && k->inodes.staged_bytes + wanted > k->stage_max)
+		excess = k->inodes.staged_bytes + wanted - k->stage_max;
+	if (!stage_dir(k->stage)) /* memory: its room is not known */
+		return excess;
+	if (kept > room)
+		excess = at_least(excess, (kept - room) / 2);
+	if (wanted + wanted / 8 > room)
+		excess = at_least(excess, wanted + wanted / 8 - room);
+	return excess;
+}
+
+/* Coldest first, until so many bytes are gone and no more than so many files are left. */
+static void cached_evict(struct keeper *k, uint64_t excess, unsigned keep)
 {
 	unsigned n = 0, count = HASH_CNT(by_path, k->inodes.by_path);
-	unsigned keep = count > CACHED_MAX ? CACHED_KEEP : CACHED_MAX;
-	uint64_t bytes = cached_weigh(k);
-	struct inode *in, *next, **cached;
+	struct inode *in, *next, **list = calloc(count + 1, sizeof(struct inode *));
 
-	if (!all && count <= CACHED_MAX && bytes <= k->stage_max)
-		return;
-	cached = calloc(count + 1, sizeof(struct inode *));
-	if (!cached)
+	if (!list)
 		return;
 	HASH_ITER(by_path, k->inodes.by_path, in, next)
-	if (in->state == INODE_CLEAN && !in->busy && !in->refs)
-		cached[n++] = in;
-	qsort(cached, n, sizeof *cached, colder);
-	for (unsigned i = 0; i < n && (all || count > keep || bytes > k->stage_max); i++) {
-		uint64_t size = inode_bytes(cached[i]);
+	if (cached(in))
+		list[n++] = in;
+	qsort(list, n, sizeof *list, colder);
+	for (unsigned i = 0; i < n && (excess || count > keep); i++) {
+		uint64_t bytes = inode_bytes(list[i]);
 
-		if (!inode_reclaim(k, cached[i]))
+		if (!inode_reclaim(k, list[i]))
 			continue;
-		bytes -= size < bytes ? size : bytes;
+		k->inodes.staged_bytes -= bytes < k->inodes.staged_bytes ? bytes : k->inodes.staged_bytes;
+		excess -= bytes < excess ? bytes : excess;
 		count--;
 	}
-	free(cached);
+	free(list);
+}
+
+/* Weighing them asks the kernel for each: once a second is enough. */
+static bool weighed_lately(const struct keeper *k)
+{
+	return k->inodes.weighed_ms && now_ms() - k->inodes.weighed_ms < WEIGH_MS;
+}
+
+/* Published files beyond the bounds. */
+static void cached_trim(struct keeper *k, bool all)
+{
+	unsigned count = HASH_CNT(by_path, k->inodes.by_path);
+	uint64_t excess = all || weighed_lately(k) ? 0 : cached_excess(k, 0);
+
+	if (all)
+		cached_evict(k, 0, 0);
+	else if (excess || count > CACHED_MAX)
+		cached_evict(k, excess, count > CACHED_MAX ? CACHED_KEEP : CACHED_MAX);
+}
+
+bool inodes_room(struct keeper *k, uint64_t wanted)
+{
+	uint64_t excess;
+
+	if (!wanted && weighed_lately(k) && (!k->stage_max || k->inodes.staged_bytes < k->stage_max) &&
+	    (!stage_dir(k->stage) || stage_free(k->stage) > LITTLE_ROOM))
+		return true;
+	excess = cached_excess(k, wanted ? wanted : 1);
+	if (excess)
+		cached_evict(k, excess, CACHED_MAX);
+	return !k->stage_max || k->inodes.staged_bytes + wanted < k->stage_max;
+}
+
+void inodes_weigh(struct keeper *k, const struct inode *in)
+{
+	if (stage_dir(k->stage) && inode_bytes(in) > stage_free(k->stage) / 8)
+		k->inodes.weighed_ms = 0;
 }
 
 void inodes_trim(struct keeper *k, bool all)

@@ -65,7 +65,8 @@ struct inode {
 struct inodes {
 	struct inode *by_path, *by_stage;
 	uint64_t clock;
-	int64_t weighed_ms;
+	int64_t weighed_ms;    /* 0: look again at the next occasion */
+	uint64_t staged_bytes; /* then */
 };
 
 /* A new staging file with a record, under no name yet. attr: ino and mode, uid, gid. One reference. -ENOSPC, -EMFILE, -ENFILE... */
@@ -91,7 +92,10 @@ void inode_save(struct keeper *, struct inode *); /* what must survive this proc
 
 bool inode_reclaim(struct keeper *, struct inode *); /* if nobody needs it; true: it is gone */
 void inodes_trim(struct keeper *, bool all); /* the cache down to its bound, and what has no name; all: all of it */
-void inodes_adopt(struct keeper *);          /* at start: those of an earlier keeper */
+/* Room for so many bytes more (0: for a file that begins), made by letting go of published ones. */
+bool inodes_room(struct keeper *, uint64_t wanted);
+void inodes_weigh(struct keeper *, const struct inode *); /* it was published: does it fill the disk? */
+void inodes_adopt(struct keeper *);                       /* at start: those of an earlier keeper */
 bool inodes_unpublished(struct keeper *);
 unsigned inodes_failed(struct keeper *);
 

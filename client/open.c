@@ -112,8 +112,13 @@ static int content_fetch(struct keeper *k, struct spot *s, struct inode *in)
 
 	if (!s->file.st.size)
 		return 0;
-	if (!stage_room(k->stage, k->stage_max, (uint64_t)s->file.st.size))
-		return -ENOSPC;
+	lock_take(&k->lock);
+	rc = inodes_room(k, (uint64_t)s->file.st.size) && stage_room(k->stage, k->stage_max, (uint64_t)s->file.st.size)
+		     ? 0
+		     : -ENOSPC;
+	lock_drop(&k->lock);
+	if (rc)
+		return rc;
 	rc = s->at.ops->reader_open(s->at.backend, &s->file, &reader);
 	if (rc)
 		return rc;
@@ -420,7 +425,8 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 static int created(struct request *r, const char *path, const struct place *at, struct backend_writer *writer,
 		   uint64_t id, struct inode **out)
 {
-	struct session_attr attr = {.ino = inode_number(id), .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct session_attr attr = {
+		.ino = inode_number(id), .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
 	struct inode *in;
 	int rc = inode_new(r->k, path, at->mount->index, &attr, id, &in);
 

@@ -226,6 +226,7 @@ static int publish_run(struct keeper *k, struct inode *in, bool sync)
 		in->again = false;
 		publish_event(k, in);
 	}
+	inodes_weigh(k, in);
 	inodes_trim(k, false);
 	lock_drop(&k->lock);
 	return rc;
