@@ -159,10 +159,8 @@ int64_t request_chmod(struct request *r)
 		uint32_t was = s.attr.mode;
 
 		s.attr.mode = (s.attr.mode & S_IFMT) | (r->head->mode & 07777);
-		if ((s.inode && !*s.at.path) || !inode_change(r, &s, true, false)) {
-			if (*s.at.path && (was & 0777) != mode)
-				rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
-		}
+		if (!inode_change(r, &s, true, false) && *s.at.path && (was & 0777) != mode)
+			rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
 		if (!rc && *s.at.path)
 			attr_changed(r, &s, &held);
 	}

@@ -61,7 +61,7 @@ struct keeper {
 	struct publisher publisher;
 	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
 	struct local *locals;             /* by mount and id */
-	unsigned local_count;
+	unsigned local_count, locals_overridden;
 	int watch_of[SESSION_RECORDS]; /* of a DIRECTORY: its inotify watch, 0: none */
 	uint64_t slots_free[SESSION_RECORDS];
 	unsigned slots_free_count;
@@ -82,6 +82,7 @@ struct request {
 	char *out;    /* SESSION_PAYLOAD_MAX; reply->bytes of it are sent */
 	int fd;       /* sent along; -1: none */
 	bool fd_lent; /* not to be closed after sending */
+	_Atomic uint32_t *passing; /* fd's record counts it until our copy is closed; NULL: none */
 };
 
 /* Answers one request: reply.rc. */
@@ -171,7 +172,10 @@ uint64_t hidden_id(void);
 int inode_fetch(struct keeper *, struct spot *, bool content, struct inode **);
 /* path's inode, made if need be, for writing. A reference. The caller holds the name. */
 int inode_for_writing(struct keeper *, struct spot *, bool content, struct inode **);
-void locals_trim(struct keeper *, unsigned keep); /* under the lock */
+/* Locked: down to so many of those that nobody has open; those whose file was written since go in any case. */
+void locals_trim(struct keeper *, unsigned keep);
+/* Locked: the inode whose content a LOCAL record's readers are to see by now, or NULL. */
+struct inode *local_inode(struct keeper *, int record);
 
 /* ---- placeholder.c --------------------------------------------------------------------------------------------------- */
 
@@ -192,6 +196,7 @@ void placeholders_check(struct keeper *);
 int range_open(struct keeper *, struct spot *, int flags, int *record);
 void range_close(struct keeper *, int record);           /* nobody has the description any more */
 void ranges_overridden(struct keeper *, struct inode *); /* locked: inode's path was opened for writing */
+struct inode *range_inode(struct keeper *, int record);  /* locked: as local_inode() */
 bool ranges_named(struct keeper *, const char *path);    /* locked: has anybody that file open by range? */
 /* Locked. Their file has only this hidden name any more, beside path; it goes with the last of them. */
 void ranges_unlinked(struct keeper *, const char *path, uint64_t hidden);

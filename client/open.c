@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +31,7 @@ struct local {
 	struct local_key key;
 	int fd, record;
 	uint64_t used;
+	struct inode *inode; /* its file was opened for writing since: a reference */
 };
 
 static bool writes(int flags)
@@ -68,6 +70,10 @@ static int64_t reply_fd(struct request *r, int fd, int record)
 	r->fd = fd;
 	r->reply->record = record;
 	r->reply->kind = atomic_load(&rec->kind);
+	if (r->reply->kind == SESSION_STAGED || r->reply->kind == SESSION_LOCAL) {
+		r->passing = &rec->passing;
+		atomic_fetch_add(r->passing, 1);
+	}
 	return 0;
 }
 
@@ -200,6 +206,94 @@ int inode_for_writing(struct keeper *k, struct spot *s, bool content, struct ino
 	return 0;
 }
 
+/* ---- block files on this host ------------------------------------------------------------------------------------ */
+
+/* Under the lock. */
+static struct local *local_find(struct keeper *k, uint64_t mount, uint64_t id)
+{
+	struct local_key key = {mount, id};
+	struct local *l;
+
+	HASH_FIND(hh, k->locals, &key, sizeof key, l);
+	return l;
+}
+
+void locals_trim(struct keeper *k, unsigned keep)
+{
+	struct local *l, *next;
+
+	HASH_ITER(hh, k->locals, l, next)
+	{
+		if (k->local_count <= keep && !k->locals_overridden)
+			return;
+		if ((k->local_count <= keep && !l->inode) || !lease_alone(l->fd))
+			continue;
+		HASH_DEL(k->locals, l);
+		k->local_count--;
+		k->of_record[l->record] = NULL;
+		record_free(k->records, l->record);
+		close(l->fd);
+		if (l->inode) {
+			k->locals_overridden--;
+			inode_put(k, l->inode);
+		}
+		free(l);
+	}
+}
+
+struct inode *local_inode(struct keeper *k, int record)
+{
+	struct local *l = k->of_record[record];
+
+	return l ? l->inode : NULL;
+}
+
+/* Under the lock: inode's path was opened for writing; the shims of its readers see the mark, and ask for CONTENT. */
+static void locals_override(struct keeper *k, struct inode *in)
+{
+	struct local *l, *next;
+
+	if (!in->linked)
+		return;
+	HASH_ITER(hh, k->locals, l, next)
+	{
+		struct session_record *rec = record_at(k->records, l->record);
+
+		if (l->inode || atomic_load(&rec->deleted) || strcmp(rec->path, in->path))
+			continue;
+		inode_get(in);
+		l->inode = in;
+		k->locals_overridden++;
+		atomic_store(&rec->content, 1);
+	}
+}
+
+/* Takes fd over. Under the lock. */
+static struct local *local_new(struct keeper *k, const struct spot *s, int fd)
+{
+	struct record_identity identity = {.kind = SESSION_LOCAL, .mount = s->at.mount->index};
+	struct record_private private = {.file_id = s->st.id};
+	struct local *l = calloc(1, sizeof *l);
+	struct stat st;
+
+	if (l && !fstat(fd, &st) && record_find(k->records, st.st_dev, st.st_ino) < 0) {
+		identity.dev = st.st_dev;
+		identity.ino = st.st_ino;
+		l->record = record_new(k->records, &identity, &s->attr, s->path, &private);
+		if (l->record >= 0) {
+			l->key = (struct local_key){identity.mount, s->st.id};
+			l->fd = fd;
+			k->of_record[l->record] = l;
+			k->local_count++;
+			HASH_ADD(hh, k->locals, key, sizeof l->key, l);
+			return l;
+		}
+	}
+	close(fd);
+	free(l);
+	return NULL;
+}
+
 /* ---- for writing ------------------------------------------------------------------------------------------------ */
 
 /* Under the lock: so that no proof that nobody writes comes between the mark and the descriptor. */
@@ -212,6 +306,7 @@ static int64_t open_inode_locked(struct request *r, struct inode *in, int flags)
 	fd = reopen(in->fd, flags);
 	if (writes(flags)) {
 		ranges_overridden(r->k, in);
+		locals_override(r->k, in);
 		if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY) /* no close of a writer will tell */
 			publish_event(r->k, in);
 	}
@@ -257,65 +352,11 @@ static int64_t open_writing(struct request *r, struct spot *s, int flags)
 
 /* ---- for reading ------------------------------------------------------------------------------------------------ */
 
-/* Under the lock. */
-static struct local *local_find(struct keeper *k, uint64_t mount, uint64_t id)
-{
-	struct local_key key = {mount, id};
-	struct local *l;
-
-	HASH_FIND(hh, k->locals, &key, sizeof key, l);
-	return l;
-}
-
-void locals_trim(struct keeper *k, unsigned keep)
-{
-	struct local *l, *next;
-
-	HASH_ITER(hh, k->locals, l, next)
-	{
-		if (k->local_count <= keep)
-			return;
-		if (!lease_alone(l->fd))
-			continue;
-		HASH_DEL(k->locals, l);
-		k->local_count--;
-		k->of_record[l->record] = NULL;
-		record_free(k->records, l->record);
-		close(l->fd);
-		free(l);
-	}
-}
-
-/* Takes fd over. Under the lock. */
-static struct local *local_new(struct keeper *k, const struct spot *s, int fd)
-{
-	struct record_identity identity = {.kind = SESSION_LOCAL, .mount = s->at.mount->index};
-	struct record_private private = {.file_id = s->st.id};
-	struct local *l = calloc(1, sizeof *l);
-	struct stat st;
-
-	if (l && !fstat(fd, &st) && record_find(k->records, st.st_dev, st.st_ino) < 0) {
-		identity.dev = st.st_dev;
-		identity.ino = st.st_ino;
-		l->record = record_new(k->records, &identity, &s->attr, s->path, &private);
-		if (l->record >= 0) {
-			l->key = (struct local_key){identity.mount, s->st.id};
-			l->fd = fd;
-			k->of_record[l->record] = l;
-			k->local_count++;
-			HASH_ADD(hh, k->locals, key, sizeof l->key, l);
-			return l;
-		}
-	}
-	close(fd);
-	free(l);
-	return NULL;
-}
-
 /* 0; -EOPNOTSUPP: not that way. */
 static int64_t open_local(struct request *r, struct spot *s, int flags)
 {
 	struct keeper *k = r->k;
+	struct inode *in;
 	struct local *l;
 	int64_t rc;
 	int fd = -1;
@@ -326,6 +367,8 @@ static int64_t open_local(struct request *r, struct spot *s, int flags)
 			return -EOPNOTSUPP;
 	}
 	lock_take(&k->lock);
+	if (k->locals_overridden)
+		locals_trim(k, LOCALS_MAX);
 	l = local_find(k, s->at.mount->index, s->st.id);
 	if (l && fd >= 0)
 		close(fd);
@@ -333,6 +376,14 @@ static int64_t open_local(struct request *r, struct spot *s, int flags)
 		locals_trim(k, LOCALS_MAX);
 		l = local_new(k, s, fd);
 	}
+	in = inode_find(k, s->path);
+	if (in && in->state != INODE_CLEAN) { /* opened for writing since we looked */
+		rc = open_inode_locked(r, in, flags);
+		lock_drop(&k->lock);
+		return rc;
+	}
+	if (l && l->inode)
+		l = NULL;
 	rc = l ? reply_fd(r, reopen(l->fd, flags & ~O_TRUNC), l->record) : -EOPNOTSUPP;
 	if (l && strcmp(record_at(k->records, l->record)->path, s->path)) /* renamed outside */
 		record_set_path(k->records, l->record, s->path);
@@ -353,7 +404,8 @@ static int64_t open_fetched(struct request *r, struct spot *s, int flags)
 	have = inode_find(k, s->path);
 	if (!have && s->changes == k->metas.changes)
 		inode_link(k, in);
-	if (have && inode_is(have, s->st.id)) { /* two at once */
+	if (have &&
+	    (inode_is(have, s->st.id) || have->state != INODE_CLEAN)) { /* two at once; written since we looked */
 		inode_get(have);
 		inode_put(k, in);
 		in = have;
@@ -373,6 +425,73 @@ static int64_t open_range(struct request *r, struct spot *s, int flags)
 	return reply_fd(r, fd, record);
 }
 
+/* What a LOCAL record's descriptors are to read by now, or what is behind it, to be fetched: as range_spot(). */
+static int local_spot(struct keeper *k, int record, struct spot *s)
+{
+	struct session_record *rec = record_at(k->records, record);
+	uint64_t id = record_private(k->records, record).file_id;
+	char path[PATH_MAX];
+	struct inode *in;
+	int rc;
+
+	*s = (struct spot){.keeper = k};
+	lock_take(&k->lock);
+	in = local_inode(k, record);
+	if (in)
+		inode_get(in);
+	snprintf(path, sizeof path, "%s", rec->path);
+	lock_drop(&k->lock);
+	s->inode = in;
+	if (in)
+		return 0;
+	if (atomic_load(&rec->deleted))
+		return -ESTALE;
+	rc = spot_find(k, path, SPOT_FILE, s);
+	if (!rc && s->inode && s->inode->state != INODE_CLEAN)
+		return 0; /* a keeper before us knew that it was opened for writing */
+	return rc ? rc : s->st.id == id ? 0 : -ESTALE;
+}
+
+/* Under no name: another description of a block file, while somebody has one. */
+static int64_t open_local_again(struct request *r, int flags)
+{
+	struct local *l;
+	int64_t rc = -ENOENT;
+
+	lock_take(&r->k->lock);
+	l = r->k->of_record[r->head->record];
+	if (l && atomic_load(&record_at(r->k->records, r->head->record)->kind) == SESSION_LOCAL)
+		rc = reply_fd(r, reopen(l->fd, flags & ~O_TRUNC), l->record);
+	lock_drop(&r->k->lock);
+	return rc;
+}
+
+/* The content behind a record of RANGE or LOCAL, in a staging file. */
+static int64_t open_content(struct request *r, int flags)
+{
+	struct keeper *k = r->k;
+	struct session_record *rec = record_at(k->records, r->head->record);
+	uint32_t kind = rec ? atomic_load(&rec->kind) : SESSION_FREE;
+	struct spot s;
+	int64_t rc;
+
+	if (kind != SESSION_RANGE && kind != SESSION_LOCAL)
+		return -EBADF;
+	rc = kind == SESSION_RANGE ? range_spot(k, r->head->record, &s) : local_spot(k, r->head->record, &s);
+	if (!rc && s.inode)
+		rc = open_inode(r, s.inode, flags);
+	else if (!rc)
+		rc = open_fetched(r, &s, flags);
+	else if (rc == -ESTALE && kind == SESSION_LOCAL)
+		rc = open_local_again(r, flags);
+	spot_release(&s);
+	if (!rc && atomic_load(&rec->deleted) && r->reply->kind == SESSION_STAGED) {
+		record_set_path(k->records, r->reply->record, rec->path);
+		atomic_store(&record_at(k->records, r->reply->record)->deleted, 1);
+	}
+	return rc;
+}
+
 static int64_t open_reading(struct request *r, struct spot *s, int flags)
 {
 	uint64_t page = r->k->page_max;
@@ -382,7 +501,7 @@ static int64_t open_reading(struct request *r, struct spot *s, int flags)
 	if (s->inode)
 		return open_inode(r, s->inode, flags);
 	if (!*s->at.path)
-		return -ENOENT;
+		return r->head->record >= 0 ? open_content(r, flags) : -ENOENT;
 	rc = open_local(r, s, flags); /* one that is known */
 	if (rc != -EOPNOTSUPP)
 		return rc;
@@ -585,19 +704,7 @@ int64_t request_open(struct request *r)
 
 int64_t request_content(struct request *r)
 {
-	struct session_record *rec = record_at(r->k->records, r->head->record);
-	struct spot s;
-	int64_t rc;
-
-	if (!rec || atomic_load(&rec->kind) != SESSION_RANGE)
-		return -EBADF;
-	rc = range_spot(r->k, r->head->record, &s);
-	if (!rc && s.inode)
-		rc = open_inode(r, s.inode, O_RDONLY);
-	else if (!rc)
-		rc = open_fetched(r, &s, O_RDONLY);
-	spot_release(&s);
-	return rc;
+	return open_content(r, O_RDONLY);
 }
 
 /* The inode of a STAGED record; a reference. */

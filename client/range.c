@@ -122,12 +122,25 @@ static void range_put(struct range *g)
 		pthread_detach(thread);
 }
 
+/* Under the lock: its readers see the inode's content from now on. */
+static void range_override(struct keeper *k, int record, struct inode *in)
+{
+	struct range *g = k->of_record[record];
+
+	atomic_store(&record_at(k->records, record)->content, 0);
+	if (g && !g->inode) {
+		inode_get(in);
+		g->inode = in;
+	}
+}
+
 int range_open(struct keeper *k, struct spot *s, int flags, int *record)
 {
 	struct record_identity identity = {.kind = SESSION_RANGE, .mount = s->at.mount->index};
 	struct record_private private = {.file_id = s->st.id};
 	struct range *g = range_new(k, s);
 	struct session_record *rec;
+	struct inode *in;
 	struct stat st;
 	int fd;
 
@@ -153,6 +166,9 @@ int range_open(struct keeper *k, struct spot *s, int flags, int *record)
 	atomic_store(&rec->status, (uint32_t)flags & (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME));
 	lock_take(&k->lock);
 	k->of_record[*record] = g;
+	in = inode_find(k, s->path);
+	if (in && in->state != INODE_CLEAN) /* opened for writing since we looked */
+		range_override(k, *record, in);
 	lock_drop(&k->lock);
 	return fd;
 }
@@ -190,17 +206,16 @@ void ranges_overridden(struct keeper *k, struct inode *in)
 {
 	if (!in->linked)
 		return;
-	for (int i = 0; i < records_high(k->records); i++) {
-		struct range *g = k->of_record[i];
+	for (int i = 0; i < records_high(k->records); i++)
+		if (range_of(k, i, in->path))
+			range_override(k, i, in);
+}
 
-		if (!range_of(k, i, in->path))
-			continue;
-		atomic_store(&record_at(k->records, i)->content, 0);
-		if (g && !g->inode) {
-			inode_get(in);
-			g->inode = in;
-		}
-	}
+struct inode *range_inode(struct keeper *k, int record)
+{
+	struct range *g = k->of_record[record];
+
+	return g ? g->inode : NULL;
 }
 
 bool ranges_named(struct keeper *k, const char *path)

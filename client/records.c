@@ -107,6 +107,7 @@ static void records_adopt(struct records *r)
 			atomic_store(&rec->kind, SESSION_FREE);
 		if (atomic_load(&rec->seq) & 1)
 			write_end(rec);
+		atomic_store(&rec->passing, 0);
 		rec->path[sizeof rec->path - 1] = '\0';
 		if (atomic_load(&rec->kind) == SESSION_FREE) {
 			r->free[r->free_count++] = (uint32_t)i;
@@ -218,7 +219,7 @@ int record_new(struct records *r, const struct record_identity *identity, const 
 	atomic_store(&rec->content, 0);
 	atomic_store(&rec->size, attr->size);
 	atomic_store(&rec->off, 0);
-	atomic_store(&rec->off_owner, 0);
+	atomic_store(&rec->passing, 0);
 	atomic_store(&rec->status, 0);
 	atomic_store(&rec->deleted, 0);
 	atomic_fetch_add(&rec->serial, 1);

@@ -254,6 +254,10 @@ static int record_spot(struct request *r, unsigned how, struct spot *s)
 	lock_take(&k->lock);
 	if (kind == SESSION_STAGED)
 		in = k->of_record[r->head->record];
+	else if (kind == SESSION_RANGE)
+		in = range_inode(k, r->head->record);
+	else if (kind == SESSION_LOCAL)
+		in = local_inode(k, r->head->record);
 	snprintf(path, sizeof path, "%s", in ? in->path : rec->path);
 	if (in) {
 		snprintf(s->path, sizeof s->path, "%s", in->path);

@@ -199,6 +199,7 @@ static void request_answer(struct server *s, const struct connection *c, size_t 
 	r->gid = c->gid;
 	r->fd = -1;
 	r->fd_lent = false;
+	r->passing = NULL;
 	error_note("%s", "");
 	if (s->in.head.op < SESSION_OP_COUNT && s->in.head.bytes == bytes)
 		rc = request_parse(r, s->in.payload, bytes);
@@ -326,6 +327,13 @@ static void accept_all(struct keeper *k)
 	}
 }
 
+/* Not below 0: without our copy the record may be another's already. */
+static void passed(_Atomic uint32_t *passing)
+{
+	for (uint32_t n = atomic_load(passing); n && !atomic_compare_exchange_weak(passing, &n, n - 1);)
+		;
+}
+
 static void connection_serve(struct server *s, struct connection *c)
 {
 	ssize_t bytes = packet_receive(c->fd, &s->in);
@@ -345,6 +353,8 @@ static void connection_serve(struct server *s, struct connection *c)
 	rc = packet_send(c->fd, &s->out, r->fd);
 	if (r->fd >= 0 && !r->fd_lent)
 		close(r->fd); /* if it was not sent, this is its last close: the kernel reports it as any other */
+	if (r->passing)
+		passed(r->passing);
 	if (rc || connection_arm(s->k, c, EPOLL_CTL_MOD))
 		connection_close(s->k, c);
 }

@@ -94,7 +94,7 @@ struct session_dirent { /* LIST: packed one after the other, each padded to 8 by
  *   STAGED, LOCAL   one per file: every open of it is a fresh description of the same kernel inode
  *   RANGE, DIRECTORY one per open file description: offset and status flags live here
  * While a record is in use, its kernel inode cannot go away and so not be reused: the keeper holds it, or reports of its end free the record.
- * The keeper alone writes identity, path and attributes, making seq odd meanwhile. Programs write off and off_owner.
+ * The keeper alone writes identity, path and attributes, making seq odd meanwhile. Programs write off.
  */
 struct session_record {
 	_Atomic uint32_t seq;    /* odd: being changed; read again */
@@ -103,10 +103,12 @@ struct session_record {
 	_Atomic uint32_t serial; /* counts uses of this record */
 	uint32_t mount;          /* which mount */
 	struct session_attr attr; /* STAGED: size and times come from the kernel file instead */
-	_Atomic uint64_t content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper */
+	_Atomic uint64_t
+		content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper.
+	                             LOCAL: not 0: it was written since, and CONTENT gives the new content */
 	_Atomic int64_t size;    /* RANGE */
 	_Atomic int64_t off;     /* RANGE: the file offset; DIRECTORY: index of the next entry */
-	_Atomic uint32_t off_owner; /* RANGE: tid that moves off, 0: nobody; a dead owner's may be taken over */
+	_Atomic uint32_t passing; /* STAGED, LOCAL: descriptors sent to programs whose copy the keeper still has open */
 	_Atomic uint32_t status; /* RANGE, DIRECTORY: O_APPEND, O_NONBLOCK... as F_GETFL is to show them */
 	_Atomic uint32_t deleted; /* unlinked or replaced while open */
 	uint32_t pad[8];

@@ -201,8 +201,8 @@ static bool quiet(struct keeper *k)
 	bool is;
 
 	lock_take(&k->lock);
+	locals_trim(k, 0); /* they may refer to an inode */
 	inodes_trim(k, true);
-	locals_trim(k, 0);
 	is = !atomic_load(&k->connections) && !inodes_unpublished(k) && records_live(k->records) == inodes_failed(k);
 	lock_drop(&k->lock);
 	return is;
@@ -216,6 +216,8 @@ static int tick(struct keeper *k, int64_t *swept_ms)
 	soonest = publish_tick(k);
 	if (now_ms() - *swept_ms >= SWEEP_MS) {
 		*swept_ms = now_ms();
+		if (k->locals_overridden)
+			locals_trim(k, UINT_MAX);
 		inodes_trim(k, false);
 	}
 	lock_drop(&k->lock);

@@ -62,14 +62,48 @@ static int64_t ns_of(struct timespec t)
 	return (int64_t)t.tv_sec * NS + t.tv_nsec;
 }
 
+static long ask(struct ofd *of, struct session_attr *attr)
+{
+	struct call c;
+	long rc;
+
+	call_record(&c, SESSION_STAT, of->record);
+	rc = session_call(&c);
+	if (rc >= 0)
+		*attr = c.reply.attr;
+	return rc < 0 ? rc : 0;
+}
+
+/* Of a description whose file was opened for writing since: its record tells of the old content. */
+static bool overridden(const struct ofd *of)
+{
+	uint64_t content = atomic_load_explicit(&of->rec->content, memory_order_acquire);
+
+	return of->kind == SESSION_RANGE ? !content : of->kind == SESSION_LOCAL && content;
+}
+
+int64_t ofd_size(struct ofd *of)
+{
+	struct session_attr attr;
+	long rc;
+
+	if (likely(!overridden(of)))
+		return atomic_load(&of->rec->size);
+	rc = ask(of, &attr);
+	return rc ? rc : attr.size;
+}
+
 /* Of an open descriptor. */
 static long attr_ofd(struct ofd *of, struct session_attr *attr)
 {
 	struct stat st;
-	struct call c;
 	long rc;
 
+	if (unlikely(overridden(of)))
+		return ask(of, attr);
 	record_attr(of->rec, attr);
+	if (atomic_load(&of->rec->deleted))
+		attr->nlink = 0;
 	switch (of->kind) {
 	case SESSION_STAGED:
 		rc = sys_fstat(of->fd, &st);
@@ -81,13 +115,8 @@ static long attr_ofd(struct ofd *of, struct session_attr *attr)
 		attr->ctime_ns = ns_of(st.st_ctim);
 		return 0;
 	case SESSION_DIRECTORY: /* what is made in it changes its times */
-		call_record(&c, SESSION_STAT, of->record);
-		rc = session_call(&c);
-		if (rc >= 0)
-			*attr = c.reply.attr;
-		else if (rc != -ENOENT) /* removed: as it was */
-			return rc;
-		return 0;
+		rc = atomic_load(&of->rec->deleted) ? 0 : ask(of, attr);
+		return rc == -ENOENT ? 0 : rc; /* removed: as it was */
 	default:
 		attr->size = atomic_load(&of->rec->size) ?: attr->size;
 		return 0;

@@ -228,7 +228,10 @@ long op_preadv2(struct ofd *of, const struct iovec *iov, int count, off_t off, i
 /* SEEK_DATA and SEEK_HOLE: all of it is data. */
 static int64_t seek_target(struct ofd *of, int64_t from, off_t off, int whence)
 {
-	int64_t size = atomic_load(&of->rec->size), to;
+	int64_t size = whence == SEEK_SET || whence == SEEK_CUR ? 0 : ofd_size(of), to;
+
+	if (size < 0)
+		return size;
 
 	switch (whence) {
 	case SEEK_SET:
@@ -268,6 +271,7 @@ long ofd_content(struct ofd *of)
 {
 	struct call c;
 	int cloexec, rc;
+	int64_t off;
 
 	call_record(&c, SESSION_CONTENT, of->record);
 	c.cloexec = true;
@@ -277,7 +281,8 @@ long ofd_content(struct ofd *of)
 	if (rc < 0)
 		goto out;
 	cloexec = sys_fcntl(of->fd, F_GETFD, 0);
-	if (sys_lseek(c.fd, atomic_load(&of->rec->off), SEEK_SET) < 0) {
+	off = of->kind == SESSION_LOCAL ? sys_lseek(of->fd, 0, SEEK_CUR) : atomic_load(&of->rec->off);
+	if (off < 0 || sys_lseek(c.fd, off, SEEK_SET) < 0) {
 		rc = -EIO;
 		goto out;
 	}
@@ -299,6 +304,20 @@ void fd_content(int fd)
 	struct ofd of;
 
 	if (unlikely(ofd_find(&of, fd, KIND(RANGE))))
+		ofd_content(&of);
+}
+
+/*
+ * Before a lock: all who lock the file must do so on one kernel file, and a writer has the staging file. A file without a name
+ * has no writer.
+ */
+void fd_lockable(int fd)
+{
+	struct ofd of;
+
+	if (likely(!ofd_find(&of, fd, KIND(RANGE) | KIND(LOCAL))))
+		return;
+	if (of.kind == SESSION_RANGE || atomic_load(&of.rec->content) || !atomic_load(&of.rec->deleted))
 		ofd_content(&of);
 }
 
@@ -374,13 +393,13 @@ EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, 
 
 EXPORT int flock(int fd, int operation)
 {
-	fd_content(fd);
+	fd_lockable(fd);
 	return REAL(flock)(fd, operation);
 }
 
 EXPORT int lockf(int fd, int command, off_t n)
 {
-	fd_content(fd);
+	fd_lockable(fd);
 	return REAL(lockf)(fd, command, n);
 }
 EXPORT_ALIAS(lockf, lockf64)

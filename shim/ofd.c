@@ -2,6 +2,7 @@
  * ofd.c: the record table of the session, mapped by the first who needs it.
  */
 #include "shim/ofd.h"
+#include "shim/op.h"
 #include "shim/path.h"
 #include "shim/sys.h"
 
@@ -120,16 +121,27 @@ int record_path(struct session_record *rec, char *path)
 	return -EIO;
 }
 
+bool ofd_overridden(uint32_t word)
+{
+	struct session_record *rec = record_get((int)fdtab_record(word));
+
+	return rec && atomic_load_explicit(&rec->content, memory_order_acquire);
+}
+
 static bool ofd_view(struct ofd *of, int fd, uint32_t word, unsigned kinds)
 {
-	if (word < FD_OURS || !(kinds >> fdtab_kind(word) & 1))
+	if (word < FD_OURS)
 		return false;
 	of->fd = fd;
 	of->record = (int)fdtab_record(word);
 	of->kind = fdtab_kind(word);
 	of->writable = fdtab_writable(word);
 	of->rec = record_get(of->record);
-	return of->rec != NULL;
+	if (kinds >> of->kind & 1)
+		return of->rec != NULL;
+	if (of->kind == SESSION_LOCAL && (kinds & KIND(RANGE)) && ofd_overridden(word))
+		ofd_content(of);
+	return false;
 }
 
 bool ofd_find_slow(struct ofd *of, int fd, unsigned kinds)

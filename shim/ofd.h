@@ -22,8 +22,13 @@ struct ofd {
 #define ANY_KIND  (KIND(STAGED) | KIND(LOCAL) | KIND(RANGE) | KIND(DIRECTORY))
 
 bool ofd_find_slow(struct ofd *of, int fd, unsigned kinds) COLD;
+/* Was the file behind a LOCAL descriptor opened for writing in this session since? One load. */
+bool ofd_overridden(uint32_t word);
 
-/* Is fd one of ours, of one of these kinds? */
+/*
+ * Is fd one of ours, of one of these kinds? Who asks for RANGE is about to use the content: a LOCAL descriptor whose file has
+ * been written since is moved onto the new content first, and is libc's from then on.
+ */
 static inline bool ofd_find(struct ofd *of, int fd, unsigned kinds)
 {
 	uint32_t word = fdtab_word(fd);
@@ -31,7 +36,8 @@ static inline bool ofd_find(struct ofd *of, int fd, unsigned kinds)
 	if (likely(word == FD_NATIVE))
 		return false;
 	/* Content-backed descriptors move their bytes natively: no more than this for them either. */
-	if (word >= FD_OURS && !(kinds >> fdtab_kind(word) & 1))
+	if (word >= FD_OURS && !(kinds >> fdtab_kind(word) & 1) &&
+	    (fdtab_kind(word) != SESSION_LOCAL || !(kinds & KIND(RANGE)) || likely(!ofd_overridden(word))))
 		return false;
 	return ofd_find_slow(of, fd, kinds);
 }

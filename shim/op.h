@@ -38,6 +38,7 @@ long op_truncate(struct where *w, off_t length);
 long ofd_content(struct ofd *of);
 /* The same for a number, if it is one. */
 void fd_content(int fd);
+void fd_lockable(int fd);
 /* For each descriptor a list of aio requests reads from. */
 struct aiocb;
 void aio_content(struct aiocb *const list[], int count);
@@ -46,6 +47,7 @@ long fd_received(struct call *c, int flags);
 
 /* attr.c: attributes */
 void attr_stat(const struct session_attr *attr, struct stat *st);
+int64_t ofd_size(struct ofd *of); /* or -errno */
 long op_stat(struct where *w, struct stat *st);
 long op_lstat(struct where *w, struct stat *st);
 long op_fstat(struct ofd *of, struct stat *st);

@@ -29,13 +29,30 @@ static long failed(long rc)
 
 /* ---- closing -------------------------------------------------------------------------------------------------------------- */
 
+#define PASSING_TRIES 10000
+
+/*
+ * A descriptor we received may still be open in the keeper, which sent it: what the last close does, it would do a moment
+ * later than ours. The bound is for a keeper that was killed just then.
+ */
+static void passed_await(int record)
+{
+	struct session_record *rec = record_get(record);
+
+	for (int i = 0; rec && atomic_load_explicit(&rec->passing, memory_order_acquire) && i < PASSING_TRIES; i++)
+		sys0(SYS_sched_yield);
+}
+
 long process_closed(int fd, unsigned word)
 {
 	struct call c;
 	long rc;
 
 	(void)fd;
-	if (word < FD_OURS || fdtab_kind(word) != SESSION_STAGED || !fdtab_writable(word))
+	if (word < FD_OURS || (fdtab_kind(word) != SESSION_STAGED && fdtab_kind(word) != SESSION_LOCAL))
+		return 0;
+	passed_await((int)fdtab_record(word));
+	if (!fdtab_writable(word))
 		return 0;
 	call_record(&c, SESSION_CLOSED, (int)fdtab_record(word));
 	rc = session_call(&c);
@@ -277,23 +294,19 @@ static long range_setfl(struct ofd *of, long flags)
 	return 0;
 }
 
+static bool locks(int command)
+{
+	return command == F_GETLK || command == F_SETLK || command == F_SETLKW || command == F_OFD_GETLK ||
+	       command == F_OFD_SETLK || command == F_OFD_SETLKW;
+}
+
 static long range_fcntl(struct ofd *of, int command, long argument)
 {
-	long rc;
-
 	switch (command) {
 	case F_GETFL:
 		return O_RDONLY | 0100000 | (long)(atomic_load(&of->rec->status) & ~(uint32_t)O_ACCMODE);
 	case F_SETFL:
 		return range_setfl(of, argument);
-	case F_GETLK:
-	case F_SETLK:
-	case F_SETLKW:
-	case F_OFD_GETLK:
-	case F_OFD_SETLK:
-	case F_OFD_SETLKW:
-		rc = ofd_content(of);
-		return rc < 0 ? rc : sys_fcntl(of->fd, command, argument);
 	case F_SETLEASE:
 	case F_NOTIFY:
 	case F_ADD_SEALS:
@@ -319,6 +332,8 @@ long process_fcntl(int fd, int command, long argument)
 			process_opened(copy, word);
 		return copy;
 	}
+	if (locks(command))
+		fd_lockable(fd);
 	if (command != F_GETFD && command != F_SETFD && ofd_find(&of, fd, KIND(RANGE)))
 		return range_fcntl(&of, command, argument);
 	if (command == F_SETLEASE && ofd_find(&of, fd, ANY_KIND))

@@ -152,7 +152,7 @@ static long ofd_ioctl(struct ofd *of, unsigned long request, void *argument)
 	case FIONREAD:
 		if (of->kind != SESSION_RANGE)
 			break;
-		left = atomic_load(&of->rec->size) - atomic_load(&of->rec->off);
+		left = ofd_size(of) - atomic_load(&of->rec->off);
 		*(int *)argument = left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 		return 0;
 	case FICLONE:

@@ -193,6 +193,8 @@ static inline int64_t session_on(struct session *s, enum session_op op, int reco
 /* As a program with the shim: close, and hear whether it is published. */
 static inline int64_t session_close(struct session *s, int fd, int record)
 {
+	while (s->records && atomic_load(&s->records->record[record].passing))
+		usleep(10);
 	close(fd);
 	return session_on(s, SESSION_CLOSED, record);
 }
