@@ -264,7 +264,7 @@ TEST(process, full_descriptor_table)
 	CHECK_INT(IN_CHILD({
 			  struct rlimit l;
 			  int last = -1;
-			  make_file("f", "x");
+			  CHECK_STR(content(make_file("f", "x")), "x");
 			  getrlimit(RLIMIT_NOFILE, &l);
 			  l.rlim_cur = 32;
 			  CHECK_INT(setrlimit(RLIMIT_NOFILE, &l), 0);
