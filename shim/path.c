@@ -280,8 +280,16 @@ static int find_named_fd(struct where *w, int fd, const char *rest)
 
 /* ---- all of it ---------------------------------------------------------------------------------------------------------------- */
 
-/* The absolute name of what a relative path starts from. 1: of ours; 0: of the kernel's. */
-static int find_base(char *base, int dirfd)
+/* In a directory that was removed nothing is found, whatever has its name now; its parent still is. */
+static int record_base(char *base, struct session_record *rec, const char *path)
+{
+	if (rec && atomic_load(&rec->deleted) && strncmp(path, "..", 2))
+		return -ENOENT;
+	return record_path(rec, base) ?: 1;
+}
+
+/* The absolute name of what the relative path starts from. 1: of ours; 0: of the kernel's. */
+static int find_base(char *base, int dirfd, const char *path)
 {
 	char link[SYS_FD_NAME];
 	struct ofd of;
@@ -294,7 +302,7 @@ static int find_base(char *base, int dirfd)
 		record = of.record;
 	}
 	if (record >= 0)
-		return record_path(record_get(record), base) ?: 1;
+		return record_base(base, record_get(record), path);
 	if (dirfd == AT_FDCWD) {
 		n = sys2(SYS_getcwd, base, PATH_MAX);
 		return n < 0 || base[0] != '/' ? -ENOENT : 0;
@@ -352,7 +360,7 @@ int path_find(struct where *w, int dirfd, const char *path)
 		return path_join(w->path, p->path, rest, &w->end, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
 	if (path[0] == '\0')
 		return 0;
-	ours = find_base(base, dirfd);
+	ours = find_base(base, dirfd, path);
 	if (ours < 0)
 		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
 	rc = path_join(w->path, base, path, &w->end, &through);

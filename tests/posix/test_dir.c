@@ -236,6 +236,33 @@ TEST(cwd, relative_names)
 	CHECK_STR(getcwd(cwd, sizeof cwd), "/");
 }
 
+TEST(cwd, removed)
+{
+	struct stat st;
+	int here = CHECK(open(".", O_RDONLY | O_DIRECTORY)), fd;
+	DIR *d;
+
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	CHECK_INT(chdir(scratch("d")), 0);
+	fd = CHECK(open(".", O_RDONLY | O_DIRECTORY));
+	CHECK_INT(rmdir(scratch("d")), 0);
+	CHECK_INT(mkdir(scratch("d"), 0755), 0); /* another one */
+	make_file("d/f", "");
+	CHECK_ERRNO(open("f", O_RDONLY), ENOENT);
+	CHECK_ERRNO(open("g", O_WRONLY | O_CREAT, 0644), ENOENT);
+	CHECK_ERRNO(openat(fd, "f", O_RDONLY), ENOENT);
+	CHECK_INT(stat(".", &st), 0);
+	CHECK_TRUE(S_ISDIR(st.st_mode));
+	d = opendir(".");
+	CHECK_TRUE(d != NULL);
+	CHECK_STR(names(d), "");
+	closedir(d);
+	CHECK_INT(access("../d/f", F_OK), 0);
+	close(fd);
+	CHECK_INT(fchdir(here), 0);
+	close(here);
+}
+
 TEST(cwd, survives_exec)
 {
 	char out[PATH_MAX + 2] = "", wanted[PATH_MAX + 2];
