@@ -287,6 +287,20 @@ static int received_fd(struct msghdr *message)
 	return fd;
 }
 
+/* A connection for one exchange took the lowest number: what came over it gets that one. */
+static void fd_lower(struct call *c, int freed)
+{
+	int down;
+
+	if (c->fd <= freed)
+		return;
+	down = sys_fcntl(c->fd, c->cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, freed);
+	if (down < 0)
+		return;
+	sys_close(down < c->fd ? c->fd : down);
+	c->fd = down < c->fd ? down : c->fd;
+}
+
 /* Returns 0, -EMFILE (the reply came, its descriptor found no number) or what ails the connection. */
 static long receive_reply(int fd, struct call *c)
 {
@@ -336,6 +350,8 @@ long session_call(struct call *c)
 		if (sent)
 			rc = receive_reply(link.fd, c);
 		link_give(&link, sent && (!rc || rc == -EMFILE));
+		if (link.slot < 0)
+			fd_lower(c, link.fd);
 		if (!rc)
 			return c->reply.rc;
 		if (rc == -EMFILE || rc == -ETIMEDOUT)
