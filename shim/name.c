@@ -243,8 +243,7 @@ static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_di
 {
 	int first, second;
 
-	__asm__("" : "+r"(from), "+r"(to)); /* libc's headers promise that neither is NULL */
-	if (!from || !to)
+	if (!path_is_text(from) || !path_is_text(to))
 		return -EFAULT;
 	first = path_find(&p->from, from_dirfd, from);
 	if (first < 0)

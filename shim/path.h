@@ -35,11 +35,17 @@ const struct prefix *path_prefix(const char *path);
 /* Could it be ours? False is certain. No system call. */
 bool path_candidate(int dirfd, const char *path);
 
+/* Nothing is mapped in the first page: the kernel will say EFAULT. libc's headers promise that no path is NULL; its callers do not. */
+static inline bool path_is_text(const char *path)
+{
+	__asm__("" : "+r"(path));
+	return (uintptr_t)path >= 4096;
+}
+
 /* The first test of every wrapper with a path. */
 static inline bool path_maybe(int dirfd, const char *path)
 {
-	__asm__("" : "+r"(path)); /* libc's headers promise that it is not NULL; its callers do not */
-	return unlikely(shim.active) && path && path_candidate(dirfd, path);
+	return unlikely(shim.active) && path_is_text(path) && path_candidate(dirfd, path);
 }
 
 /* 1: ours, w says where; 0: libc's, as w->native; -errno. */

@@ -105,7 +105,7 @@ static inline bool empty_maybe(int dirfd, const char *path, int flags)
 	__asm__("" : "+r"(path));
 	if (path_maybe(dirfd, path))
 		return true;
-	return unlikely(shim.active) && (!path || !path[0]) && (flags & AT_EMPTY_PATH) &&
+	return unlikely(shim.active) && (flags & AT_EMPTY_PATH) && (!path || (path_is_text(path) && !path[0])) &&
 	       (dirfd == AT_FDCWD ? cwd_record() >= 0 : fdtab_word(dirfd) != FD_NATIVE);
 }
 

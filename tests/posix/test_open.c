@@ -1,5 +1,6 @@
 /* test_open.c: open(2) flags, what they promise and how they fail. */
 #include "check.h"
+#include <sys/resource.h>
 
 TEST(open, creates_with_mode_and_umask)
 {
@@ -180,4 +181,34 @@ TEST(open, by_descriptor_name)
 	CHECK_INT(c, 'a');
 	close(again);
 	close(fd);
+}
+
+TEST(open, bad_pointers)
+{
+	char *const nowhere = (char *)8;
+	struct stat st;
+
+	CHECK_ERRNO(open(nowhere, O_RDONLY), EFAULT);
+	CHECK_ERRNO(stat(nowhere, &st), EFAULT);
+	CHECK_ERRNO(fstatat(AT_FDCWD, nowhere, &st, AT_EMPTY_PATH), EFAULT);
+	CHECK_ERRNO(rename(nowhere, make_file("f", "")), EFAULT);
+	CHECK_ERRNO(rename(scratch("f"), nowhere), EFAULT);
+	CHECK_ERRNO(access(nowhere, F_OK), EFAULT);
+}
+
+/* Also where there is hardly a number to spare. */
+TEST(open, lowest_number)
+{
+	const char *name = make_file("f", "");
+	int status, pid = CHECK(fork());
+
+	if (!pid) {
+		int low = open("/dev/null", O_RDONLY);
+
+		close(low);
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, 20});
+		_exit(open(name, O_RDONLY) == low && open(name, O_RDONLY) == low + 1 ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	CHECK_INT(status, 0);
 }
