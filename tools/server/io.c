@@ -2,28 +2,29 @@
 #include "tools/server/io.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define COPY_AT_ONCE (1 << 20)
 
+/* With one call: parts do not end where pages do, and a writer of parts would write each page where two meet twice. */
 int io_write(int fd, const struct iovec *parts, unsigned nparts, int64_t *bytes)
 {
-	for (unsigned i = 0; i < nparts; i++) {
-		const char *data = parts[i].iov_base;
-		size_t left = parts[i].iov_len;
+	size_t skip = 0; /* of the first */
 
-		while (left) {
-			ssize_t n = write(fd, data, left);
+	while (nparts) {
+		struct iovec rest = {(char *)parts->iov_base + skip, parts->iov_len - skip};
+		ssize_t n = skip ? write(fd, rest.iov_base, rest.iov_len)
+				 : writev(fd, parts, (int)(nparts < IOV_MAX ? nparts : IOV_MAX));
 
-			if (n < 0 && errno == EINTR)
-				continue;
-			if (n <= 0)
-				return n ? -errno : -ENOSPC;
-			data += n;
-			left -= (size_t)n;
-			*bytes += n;
-		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENOSPC;
+		*bytes += n;
+		for (skip += (size_t)n; nparts && skip >= parts->iov_len; nparts--)
+			skip -= parts++->iov_len;
 	}
 	return 0;
 }
