@@ -11,14 +11,19 @@
 
 #include "client/slipstream.h"
 
+#include <sys/uio.h>
+
+#define BACKEND_PARTS 64u
+
 struct config;
 struct backend;        /* one connection to one cluster */
 struct backend_reader; /* one open file's way to its bytes */
 struct backend_writer; /* one new file on its way up */
 
-struct backend_file {  /* what a reader needs to know of a file; from stat or create */
+struct backend_file { /* what a reader needs to know of a file; from stat or create */
 	struct slip_stat st;
-	struct backend_layout *layout; /* blocks and where they are; the backend's own, freed with backend_file_release() */
+	struct backend_layout
+		*layout; /* blocks and where they are; the backend's own, freed with backend_file_release() */
 };
 
 struct backend_ops {
@@ -38,7 +43,8 @@ struct backend_ops {
 	int (*rename)(struct backend *, const char *from, const char *to); /* never replaces: -EEXIST */
 	int (*symlink)(struct backend *, const char *target, const char *path);
 	int (*readlink)(struct backend *, const char *path, char *buf, size_t size);
-	int (*set_attribute)(struct backend *, const char *path, const uint32_t *mode, const char *owner, const char *group);
+	int (*set_attribute)(struct backend *, const char *path, const uint32_t *mode, const char *owner,
+			     const char *group);
 	int (*capacity)(struct backend *, int64_t *total_bytes, int64_t *used_bytes);
 
 	/* ---- reading. One reader per open file; calls on one reader are serialised by the caller ------------------- */
@@ -49,6 +55,12 @@ struct backend_ops {
 	 * A worker that dies is replaced, at the exact offset; the caller sees the bytes or -EIO, never a short file.
 	 */
 	ssize_t (*reader_read)(struct backend_reader *, void *buf, size_t n, int64_t off, bool sequential);
+	/*
+	 * The same, but the bytes stay where they lie: in parts[0..*nparts), valid until the next call on this reader. n 0 is
+	 * such a call, and gives back what only a positioned read would keep.
+	 */
+	ssize_t (*reader_lend)(struct backend_reader *, struct iovec parts[BACKEND_PARTS], unsigned *nparts, size_t n,
+			       int64_t off, bool sequential);
 	void (*reader_close)(struct backend_reader *);
 	/*
 	 * A readable local file that is exactly this file's content (one block, worker on this host): an O_RDONLY
@@ -72,8 +84,9 @@ struct backend_ops {
 	int (*writer_write)(struct backend_writer *, const void *buf, size_t n,
 			    int (*refill)(void *context, void *buf, size_t n, int64_t off), void *context);
 	int (*writer_complete)(struct backend_writer *, const char *path); /* path: as it is called now */
-	void (*writer_abort)(struct backend_writer *, bool remove_name);   /* gives blocks back; with remove_name, the inode too */
-	void (*writer_free)(struct backend_writer *);                      /* after complete or abort */
+	void (*writer_abort)(struct backend_writer *,
+			     bool remove_name);       /* gives blocks back; with remove_name, the inode too */
+	void (*writer_free)(struct backend_writer *); /* after complete or abort */
 };
 
 extern const struct backend_ops goosefs_backend;

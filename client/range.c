@@ -3,7 +3,8 @@
  *
  * Each has two ways to its bytes: a positioned reader, serialised, for whoever needs a page now; and once reading has gone
  * from one page to the next, a thread with a sequential reader that keeps the next pages coming. It leaves when nobody
- * reads on for a while.
+ * reads on for a while. Programs find those pages without asking us; so that we hear how far they are before they have read
+ * them all, every few pages one is marked: who reads on into it asks for it all the same.
  */
 #include "client/keeper.h"
 #include "client/log.h"
@@ -19,7 +20,8 @@
 #include <unistd.h>
 
 #define INLINE_READ  1u /* request.flags of READ: send the bytes */
-#define AHEAD_PAGES  8u
+#define AHEAD_PAGES  16u
+#define AHEAD_TELL   4u /* one in so many pages is marked */
 #define AHEAD_IDLE_S 2
 
 struct range {
@@ -382,32 +384,42 @@ static uint64_t range_pages(const struct range *g)
 }
 
 /* All bytes of a page; how many, or -errno. A file that ends before its size is a broken one. */
-static ssize_t page_read(struct range *g, struct backend_reader *reader, uint64_t number, char *buf, bool sequential)
+static ssize_t page_read(struct range *g, struct backend_reader *reader, uint64_t number,
+			 const struct page_claim *claim, bool sequential)
 {
 	size_t page = page_cache_page_bytes(g->k->pages), done = 0;
 	int64_t off = (int64_t)(number * page);
 	size_t want = g->size - off < (int64_t)page ? (size_t)(g->size - off) : page;
+	struct iovec parts[BACKEND_PARTS];
+	unsigned nparts;
 
 	while (done < want) {
-		ssize_t n = g->at.ops->reader_read(reader, buf + done, want - done, off + (int64_t)done, sequential);
+		ssize_t n =
+			g->at.ops->reader_lend(reader, parts, &nparts, want - done, off + (int64_t)done, sequential);
+		int rc;
 
 		if (n <= 0)
 			return n < 0 ? n : -EIO;
+		rc = page_cache_write(g->k->pages, claim, done, parts, nparts);
+		if (rc)
+			return rc;
 		done += (size_t)n;
 	}
+	g->at.ops->reader_lend(reader, parts, &nparts, 0, 0, sequential);
 	return (ssize_t)done;
 }
 
 static int page_fill(struct range *g, struct backend_reader **reader, uint64_t number, const struct page_claim *claim,
 		     bool sequential)
 {
+	bool tell = sequential && number % AHEAD_TELL == 0;
 	ssize_t n = 0;
 
 	if (!*reader)
 		n = g->at.ops->reader_open(g->at.backend, &g->file, reader);
 	if (!n)
-		n = page_read(g, *reader, number, claim->bytes, sequential);
-	page_cache_filled(g->k->pages, claim, g->content, number, n > 0 ? (size_t)n : 0);
+		n = page_read(g, *reader, number, claim, sequential);
+	page_cache_filled(g->k->pages, claim, g->content, number, n > 0 ? (size_t)n : 0, tell);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -468,15 +480,26 @@ static void ahead_start(struct range *g)
 	g->ahead_runs = true;
 }
 
-/* A page was asked for: does that go on where it was, and how far ahead should we be? The window grows as it does. */
+/* Does reading go on where it was? Pages between that are here were read without asking. Under ahead_lock. */
+static bool goes_on(struct range *g, uint64_t number)
+{
+	if (number < g->expected || number - g->expected > AHEAD_PAGES)
+		return false;
+	for (uint64_t i = g->expected; i < number; i++)
+		if (!page_cache_peek(g->k->pages, g->content, i))
+			return false;
+	return true;
+}
+
+/* A page was asked for: how far ahead should we be? The window grows as reading goes on. */
 static void ahead_note(struct range *g, uint64_t number)
 {
 	uint64_t limit;
 
 	lock_take(&g->ahead_lock);
-	if (number == g->expected) {
-		g->streak++;
-		g->expected++;
+	if (goes_on(g, number)) {
+		g->streak += (unsigned)(number + 1 - g->expected);
+		g->expected = number + 1;
 	} else if (number + 1 != g->expected) {
 		g->streak = 0;
 		g->expected = number + 1;

@@ -147,7 +147,8 @@ struct session_page {
 	_Atomic uint32_t bytes;   /* valid bytes; less than page_bytes only at the end of the file */
 	_Atomic uint64_t content; /* 0: empty */
 	_Atomic uint64_t number;  /* byte offset / page_bytes */
-	uint64_t pad;
+	_Atomic uint32_t tell;    /* who reads on into this page asks for it all the same, so that the keeper reads further ahead */
+	uint32_t pad;
 };
 
 struct session_cache {

@@ -64,8 +64,9 @@ long op_creat(struct where *w, mode_t mode)
 
 /* ---- reading by range -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of one page, if the cache has it: 0 is a miss. */
-static size_t cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off)
+/* Bytes of one page, if the cache has it: 0 is a miss. tell: the keeper wants to know that reading got here. */
+static size_t cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off,
+			 bool *tell)
 {
 	uint64_t number = off / cache->page_bytes, at = off % cache->page_bytes;
 	size_t first = (size_t)session_set(cache, content, number) * SESSION_WAYS;
@@ -82,6 +83,7 @@ static size_t cache_copy(const struct session_cache *cache, uint64_t content, ch
 			return 0;
 		part = bytes - at < n ? bytes - at : n;
 		memcpy(buf, (const char *)cache + cache->first_page + i * cache->page_bytes + at, part);
+		*tell = !at && atomic_load_explicit(&page->tell, memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
 		if (gen == atomic_load_explicit(&page->gen, memory_order_relaxed))
 			return part;
@@ -119,9 +121,12 @@ static long read_some(struct ofd *of, char *buf, size_t n, uint64_t off)
 	for (int i = 0; i < READ_TRIES; i++) {
 		uint64_t content = atomic_load_explicit(&of->rec->content, memory_order_acquire);
 		bool in_cache = cache && content;
-		size_t got = in_cache ? cache_copy(cache, content, buf, n, off) : 0;
+		bool tell = false;
+		size_t got = in_cache ? cache_copy(cache, content, buf, n, off, &tell) : 0;
 		long rc;
 
+		if (unlikely(tell))
+			fetch(of, buf, got, off, false); /* it is here: answered at once */
 		if (got) {
 			report_add(STAT_CACHE_BYTES, got);
 			return (long)got;

@@ -330,12 +330,13 @@ static int reader_fill(struct backend_reader *r, struct block_stream *s, int64_t
 	return 0;
 }
 
-/* Bytes of the message that s holds, from off on. */
-static size_t stream_copy(const struct block_stream *s, int64_t off, void *buf, size_t n)
+/* At most n bytes of the message that s holds, from off on, in at most BACKEND_PARTS parts. */
+static size_t stream_lend(const struct block_stream *s, int64_t off, size_t n, struct iovec *parts, unsigned *nparts)
 {
-	size_t skip = (size_t)(off - (s->next - (int64_t)s->body.bytes)), copied = 0;
+	size_t skip = (size_t)(off - (s->next - (int64_t)s->body.bytes)), lent = 0;
 
-	for (unsigned i = 0; i < s->body.nparts && copied < n; i++) {
+	*nparts = 0;
+	for (unsigned i = 0; i < s->body.nparts && lent < n && *nparts < BACKEND_PARTS; i++) {
 		const struct iovec *part = &s->body.part[i];
 		size_t take;
 
@@ -344,13 +345,13 @@ static size_t stream_copy(const struct block_stream *s, int64_t off, void *buf, 
 			continue;
 		}
 		take = part->iov_len - skip;
-		if (take > n - copied)
-			take = n - copied;
-		memcpy((char *)buf + copied, (const char *)part->iov_base + skip, take);
-		copied += take;
+		if (take > n - lent)
+			take = n - lent;
+		parts[(*nparts)++] = (struct iovec){(char *)part->iov_base + skip, take};
+		lent += take;
 		skip = 0;
 	}
-	return copied;
+	return lent;
 }
 
 /* The sequential stream also serves what it has, and what it is about to have. */
@@ -362,35 +363,49 @@ static bool sequential_serves(const struct backend_reader *r, int64_t off)
 	       (s->rpc && off >= s->next && off < s->end && off - s->next <= SKIP_CHUNKS * r->backend->chunk_size);
 }
 
-ssize_t block_reader_read(struct backend_reader *r, void *buf, size_t n, int64_t off, bool sequential)
+ssize_t block_reader_lend(struct backend_reader *r, struct iovec *parts, unsigned *nparts, size_t n, int64_t off,
+			  bool sequential)
 {
-	size_t got = 0;
-	int rc = 0;
+	struct block_stream *s;
+	size_t lent;
+	int rc;
 
+	*nparts = 0;
 	if (off < 0)
 		return -EINVAL;
-	if (off >= r->layout->length)
+	if (!n)
+		stream_forget(&r->positioned);
+	if (!n || off >= r->layout->length)
 		return 0;
 	if (n > SSIZE_MAX || (int64_t)n > r->layout->length - off)
 		n = (size_t)(r->layout->length - off);
-	while (got < n) {
-		int64_t at = off + (int64_t)got;
-		bool stream = sequential || sequential_serves(r, at);
-		struct block_stream *s = stream ? &r->sequential : &r->positioned;
-		size_t copied;
+	sequential |= sequential_serves(r, off);
+	s = sequential ? &r->sequential : &r->positioned;
+	rc = reader_fill(r, s, off, n, !sequential);
+	if (rc)
+		return rc;
+	lent = stream_lend(s, off, n, parts, nparts);
+	return lent ? (ssize_t)lent : -EPROTO; /* the body's parts and its size disagree */
+}
 
-		rc = reader_fill(r, s, at, n - got, !stream);
-		if (rc)
+ssize_t block_reader_read(struct backend_reader *r, void *buf, size_t n, int64_t off, bool sequential)
+{
+	struct iovec parts[BACKEND_PARTS];
+	unsigned nparts;
+	size_t got = 0;
+	ssize_t lent = 0;
+
+	while (got < n) {
+		lent = block_reader_lend(r, parts, &nparts, n - got, off + (int64_t)got, sequential);
+		if (lent <= 0)
 			break;
-		copied = stream_copy(s, at, (char *)buf + got, n - got);
-		if (!copied) {
-			rc = -EPROTO; /* the body's parts and its size disagree */
-			break;
+		for (unsigned i = 0; i < nparts; i++) {
+			memcpy((char *)buf + got, parts[i].iov_base, parts[i].iov_len);
+			got += parts[i].iov_len;
 		}
-		got += copied;
 	}
 	stream_forget(&r->positioned);
-	return got ? (ssize_t)got : rc;
+	return got ? (ssize_t)got : lent;
 }
 
 int block_reader_open(struct backend *b, const struct backend_file *file, struct backend_reader **out)

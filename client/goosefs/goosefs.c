@@ -55,6 +55,7 @@ const struct backend_ops goosefs_backend = {
 	.capacity = goosefs_capacity,
 	.reader_open = block_reader_open,
 	.reader_read = block_reader_read,
+	.reader_lend = block_reader_lend,
 	.reader_close = block_reader_close,
 	.open_local = local_block_open,
 	.create = block_writer_create,

@@ -32,6 +32,8 @@ struct backend {
 /* block_reader.c */
 int block_reader_open(struct backend *, const struct backend_file *, struct backend_reader **out);
 ssize_t block_reader_read(struct backend_reader *, void *buf, size_t n, int64_t off, bool sequential);
+ssize_t block_reader_lend(struct backend_reader *, struct iovec *parts, unsigned *nparts, size_t n, int64_t off,
+			  bool sequential);
 void block_reader_close(struct backend_reader *);
 
 /* Workers that may serve a block: those who have it, then those who should. At most max; 0 when there are none. */

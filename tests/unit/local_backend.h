@@ -38,8 +38,11 @@ struct backend_layout {
 	int fd;
 };
 
+#define LOCAL_READ 100000 /* at once */
+
 struct backend_reader {
 	int fd;
+	char lent[LOCAL_READ];
 };
 
 struct backend_writer {
@@ -248,8 +251,18 @@ static ssize_t local_reader_read(struct backend_reader *r, void *buf, size_t n, 
 
 	(void)sequential;
 	local_pause(atomic_load(&local_knobs->read_ms));
-	got = pread(r->fd, buf, n > 100000 ? 100000 : n, off);
+	got = pread(r->fd, buf, n > LOCAL_READ ? LOCAL_READ : n, off);
 	return got < 0 ? -errno : got;
+}
+
+static ssize_t local_reader_lend(struct backend_reader *r, struct iovec *parts, unsigned *nparts, size_t n, int64_t off,
+				 bool sequential)
+{
+	ssize_t got = n ? local_reader_read(r, r->lent, n, off, sequential) : 0;
+
+	*nparts = got > 0;
+	parts[0] = (struct iovec){r->lent, got > 0 ? (size_t)got : 0};
+	return got;
 }
 
 static void local_reader_close(struct backend_reader *r)
@@ -366,6 +379,7 @@ static const struct backend_ops local_backend = {
 	.capacity = local_capacity,
 	.reader_open = local_reader_open,
 	.reader_read = local_reader_read,
+	.reader_lend = local_reader_lend,
 	.reader_close = local_reader_close,
 	.open_local = local_open_local,
 	.create = local_create,
