@@ -85,12 +85,28 @@ static void ways_agree(void **state)
 			assert_int_equal(crc32c_update(n, data + start, n), crc32c_update_portable(n, data + start, n));
 }
 
+/* Long enough for lanes that are put together again. */
+static void long_ways_agree(void **state)
+{
+	enum { N = 50000 };
+	unsigned char *data = malloc(N);
+
+	(void)state;
+	assert_non_null(data);
+	for (unsigned i = 0; i < N; i++)
+		data[i] = (unsigned char)(i * i >> 7 ^ i);
+	for (unsigned n = 12000; n < N - 9; n += 1 + n % 379)
+		assert_int_equal(crc32c_update(n, data + n % 9, n), crc32c_update_portable(n, data + n % 9, n));
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors),
 		cmocka_unit_test(running_value),
 		cmocka_unit_test(ways_agree),
+		cmocka_unit_test(long_ways_agree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
