@@ -3,8 +3,9 @@
  * is freed leaves its bucket occupied ("stale") until a newcomer takes it, or until the bucket after it was never used;
  * then it ends the chain and can be emptied, and so can the stale ones before it.
  *
- * Freed indices are used again in the order they were freed, as late as possible: a program may still have a number in its
- * table whose descriptor another program's system call closed.
+ * Freed indices are used again in the order they were freed, and late: a program may still have a number in its table whose
+ * descriptor another program's system call closed. Not as late as possible, for a record once used takes memory, perhaps
+ * all there is: the space of each is allocated before it is touched, and where there is no more the freed ones must do.
  */
 #include "client/records.h"
 #include "client/lock.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +22,11 @@
 
 _Static_assert(sizeof(struct record_private) == sizeof(((struct session_record *)0)->pad), "fits the pad");
 
+#define RECORDS_AT  offsetof(struct session_records, record)
+#define REUSE_AFTER 4096u /* so many others have been freed since */
+
 struct records {
+	int fd;
 	struct session_records *table;
 	struct lock lock;                   /* LOCK_RECORDS, guards the rest, and writing to the table */
 	int32_t bucket_of[SESSION_RECORDS]; /* -1: none */
@@ -80,26 +86,20 @@ static void bucket_remove(struct records *r, int index)
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
-/* A new table is not touched: it is sparse, and on tmpfs each page that is looked at takes memory. */
-static void records_begin(struct records *r)
-{
-	for (uint32_t i = 0; i < SESSION_RECORDS; i++)
-		r->free[r->free_count++] = i;
-}
-
 /* Take up what an earlier keeper left: repair a record it was writing to when it died, find all buckets again. */
 static void records_adopt(struct records *r)
 {
+	uint32_t used = atomic_load(&r->table->used);
 	unsigned live = 0;
 
 	for (uint32_t at = 0; at < SESSION_BUCKETS; at++) {
 		uint32_t entry = atomic_load(&r->table->bucket[at]);
-		struct session_record *rec = entry && entry <= SESSION_RECORDS ? &r->table->record[entry - 1] : NULL;
+		struct session_record *rec = entry && entry <= used ? &r->table->record[entry - 1] : NULL;
 
 		if (rec && atomic_load(&rec->kind) != SESSION_FREE && r->bucket_of[entry - 1] < 0)
 			r->bucket_of[entry - 1] = (int32_t)at;
 	}
-	for (int i = 0; i < (int)SESSION_RECORDS; i++) {
+	for (int i = 0; i < (int)used; i++) {
 		struct session_record *rec = &r->table->record[i];
 
 		/* Without a bucket: its maker died before anybody had a descriptor of it. */
@@ -119,7 +119,13 @@ static void records_adopt(struct records *r)
 	atomic_store(&r->table->live, live);
 }
 
-/* made: it was not there before. */
+/* What a full tmpfs refuses here it would refuse by SIGBUS at the first touch. Some file systems cannot tell. */
+static int space_take(int fd, size_t at, size_t n)
+{
+	return fallocate(fd, 0, (off_t)at, (off_t)n) && errno != EOPNOTSUPP ? -errno : 0;
+}
+
+/* A descriptor. made: it was not there before. */
 static int table_map(int dir_fd, struct session_records **out, bool *made)
 {
 	int fd = openat(dir_fd, "records", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), rc = 0;
@@ -135,20 +141,26 @@ static int table_map(int dir_fd, struct session_records **out, bool *made)
 	table = rc ? MAP_FAILED : mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (!rc && table == MAP_FAILED)
 		rc = -errno;
-	close(fd);
-	if (rc)
+	if (!rc)
+		rc = space_take(fd, 0, RECORDS_AT);
+	if (rc) {
+		if (table != MAP_FAILED)
+			munmap(table, sizeof *table);
+		close(fd);
 		return rc;
+	}
 	*made = !table->size;
 	if (*made) {
 		table->version = SESSION_VERSION;
 		table->size = sizeof *table;
 	}
-	if (table->version != SESSION_VERSION || table->size != sizeof *table) {
+	if (table->version != SESSION_VERSION || table->size != sizeof *table || table->used > SESSION_RECORDS) {
 		munmap(table, sizeof *table);
+		close(fd);
 		return -EPROTO;
 	}
 	*out = table;
-	return 0;
+	return fd;
 }
 
 int records_open(int dir_fd, struct records **out)
@@ -160,16 +172,15 @@ int records_open(int dir_fd, struct records **out)
 	if (!r)
 		return -ENOMEM;
 	rc = table_map(dir_fd, &r->table, &made);
-	if (rc) {
+	if (rc < 0) {
 		free(r);
 		return rc;
 	}
+	r->fd = rc;
 	lock_init(&r->lock, LOCK_RECORDS);
 	for (int i = 0; i < (int)SESSION_RECORDS; i++)
 		r->bucket_of[i] = -1;
-	if (made)
-		records_begin(r);
-	else
+	if (!made)
 		records_adopt(r);
 	*out = r;
 	return 0;
@@ -180,6 +191,7 @@ void records_close(struct records *r)
 	if (!r)
 		return;
 	munmap(r->table, sizeof *r->table);
+	close(r->fd);
 	lock_release(&r->lock);
 	free(r);
 }
@@ -194,6 +206,27 @@ static void path_store(struct session_record *rec, const char *path)
 	rec->path[n] = '\0';
 }
 
+/* One that was never used, or else the one that was freed first. */
+static int index_take(struct records *r)
+{
+	uint32_t used = atomic_load(&r->table->used);
+	int index = (int)used, rc = used < SESSION_RECORDS ? 0 : -ENFILE;
+
+	if (r->free_count < REUSE_AFTER && !rc)
+		rc = space_take(r->fd, RECORDS_AT + used * sizeof(struct session_record),
+				sizeof(struct session_record));
+	if (r->free_count < REUSE_AFTER && !rc) {
+		atomic_store(&r->table->used, used + 1);
+		return index;
+	}
+	if (!r->free_count)
+		return rc;
+	index = (int)r->free[r->free_first];
+	r->free_first = (r->free_first + 1) % SESSION_RECORDS;
+	r->free_count--;
+	return index;
+}
+
 int record_new(struct records *r, const struct record_identity *identity, const struct session_attr *attr,
 	       const char *path, const struct record_private *private)
 {
@@ -201,13 +234,11 @@ int record_new(struct records *r, const struct record_identity *identity, const 
 	int index;
 
 	lock_take(&r->lock);
-	if (!r->free_count) {
+	index = index_take(r);
+	if (index < 0) {
 		lock_drop(&r->lock);
-		return -ENFILE;
+		return index;
 	}
-	index = (int)r->free[r->free_first];
-	r->free_first = (r->free_first + 1) % SESSION_RECORDS;
-	r->free_count--;
 	rec = &r->table->record[index];
 	write_begin(rec);
 	rec->kernel_dev = identity->dev;

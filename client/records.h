@@ -37,7 +37,7 @@ struct record_identity {
 int records_open(int dir_fd, struct records **out);
 void records_close(struct records *);
 
-/* A new record: its index, or -ENFILE. path is cut at PATH_MAX. */
+/* A new record: its index, or -ENFILE, -ENOSPC. path is cut at PATH_MAX. */
 int record_new(struct records *, const struct record_identity *, const struct session_attr *, const char *path,
 	       const struct record_private *);
 void record_free(struct records *, int index);

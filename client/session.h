@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SESSION_VERSION     1
+#define SESSION_VERSION     2
 #define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
 
 enum session_op {
@@ -123,6 +123,7 @@ struct session_records {
 	uint32_t size;            /* sizeof(struct session_records) */
 	_Atomic uint32_t live;   /* records in use: a shim that sees 0 has none of ours */
 	_Atomic uint32_t keeper_pid;
+	_Atomic uint32_t used;    /* records below have been used, and have their memory: beyond, who reads on a full disk gets SIGBUS */
 	_Atomic uint32_t bucket[SESSION_BUCKETS];
 	struct session_record record[SESSION_RECORDS];
 };

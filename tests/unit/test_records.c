@@ -143,6 +143,16 @@ static void reuses_late(void **state)
 	assert_int_not_equal(add(2, "/t"), a);
 }
 
+/* What is never used takes no memory, and a long session does not use all of them. */
+static void stays_small(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2 * SESSION_RECORDS; i++)
+		record_free(records, add(i + 1, "/t"));
+	assert_true(view->used < SESSION_RECORDS / 2);
+	assert_int_equal(records_high(records), view->used);
+}
+
 static void is_taken_up_again(void **state)
 {
 	struct record_private private;
@@ -179,7 +189,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(finds_what_is_there), T(survives_churn),    T(is_full_at_its_end),
-		T(reuses_late),         T(is_taken_up_again), T(refuses_another_version),
+		T(reuses_late),         T(stays_small),       T(is_taken_up_again),
+		T(refuses_another_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
