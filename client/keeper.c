@@ -135,7 +135,7 @@ static void session_adopt(struct keeper *k)
 	inodes_adopt(k);
 	lock_drop(&k->lock);
 	if (records_live(k->records))
-		placeholders_check(k);
+		placeholders_check(k, false);
 	lock_take(&k->lock);
 	publish_all(k, true);
 	lock_drop(&k->lock);

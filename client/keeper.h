@@ -48,6 +48,7 @@ struct keeper {
 	struct stage *stage;
 	int epoll_fd, inotify_fd, signal_fd, wake_fd;
 	int stage_watch, slots_watch;
+	bool unwatched; /* something has no watch: there are no more */
 	_Atomic int connections, idle, threads;
 	_Atomic bool stopping; /* told to leave: everything is being published */
 	_Atomic bool settled;  /* it is */
@@ -63,6 +64,7 @@ struct keeper {
 	struct local *locals;             /* by mount and id */
 	unsigned local_count, locals_overridden;
 	int watch_of[SESSION_RECORDS]; /* of a DIRECTORY: its inotify watch, 0: none */
+	uint32_t missed_at[SESSION_RECORDS]; /* serial + 1 of the record when a census did not find it; 0: it did */
 	uint64_t slots_free[SESSION_RECORDS];
 	unsigned slots_free_count;
 	uint64_t slots_made, directories_made;
@@ -187,8 +189,11 @@ int slot_record(struct keeper *, const char *name);            /* of the slot of
 /* A descriptor on a removed directory, its watch, and its record. */
 int directory_open(struct keeper *, const struct spot *, int flags, int *record);
 int directory_record(struct keeper *, int watch);
-/* Records of RANGE and DIRECTORY whose descriptors may have gone unseen: after a restart, or an overflow of the queue. */
-void placeholders_check(struct keeper *);
+/*
+ * Records of RANGE and DIRECTORY whose descriptors may have gone unseen: after a restart, or an overflow of the queue. again:
+ * this is done time and again, so what is not found is given up the second time only.
+ */
+void placeholders_check(struct keeper *, bool again);
 
 /* ---- range.c: RANGE ------------------------------------------------------------------------------------------------ */
 

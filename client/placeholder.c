@@ -102,8 +102,10 @@ static int directory_made(struct keeper *k, const char *path, int *watch, struct
 
 	snprintf(whole, sizeof whole, "%s/%s", k->dir, path);
 	*watch = inotify_add_watch(k->inotify_fd, whole, IN_DELETE_SELF | IN_ONLYDIR);
-	if (*watch < 0)
-		return -errno;
+	if (*watch < 0) {
+		k->unwatched = true;
+		*watch = 0;
+	}
 	fd = openat(k->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && !fstat(fd, st))
 		return fd;
@@ -184,10 +186,11 @@ static void census_file(struct census *c, const char *path)
 	if (record < 0 || c->seen[record])
 		return;
 	c->seen[record] = 1;
-	if (!S_ISDIR(st.st_mode) || c->k->watch_of[record])
+	if (!S_ISDIR(st.st_mode) || c->k->watch_of[record] || c->k->inotify_fd < 0)
 		return;
 	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF | IN_ONLYDIR); /* removed, but reachable so */
 	lock_take(&c->k->lock);
+	c->k->unwatched |= watch < 0;
 	c->k->watch_of[record] = watch > 0 ? watch : 0;
 	lock_drop(&c->k->lock);
 }
@@ -224,11 +227,21 @@ static void census_take(struct census *c)
 		closedir(proc);
 }
 
+/* Not found the last time either, and still the same: a descriptor that was in flight then has arrived. */
+static bool missed_again(struct keeper *k, int record, bool seen)
+{
+	uint32_t serial = atomic_load(&record_at(k->records, record)->serial) + 1;
+	bool again = !seen && k->missed_at[record] == serial;
+
+	k->missed_at[record] = seen ? 0 : serial;
+	return again;
+}
+
 /*
  * No lease sees an access mode of 3, and a removed directory has no name: who holds them is read in /proc. A descriptor in
  * flight is not found there; so that it never means another file, a slot whose end was not seen is not used again.
  */
-void placeholders_check(struct keeper *k)
+void placeholders_check(struct keeper *k, bool again)
 {
 	struct census c = {.k = k, .seen = calloc(SESSION_RECORDS, 1)};
 	int high = records_high(k->records);
@@ -239,7 +252,7 @@ void placeholders_check(struct keeper *k)
 	for (int i = 0; i < high; i++) {
 		uint32_t kind = atomic_load(&record_at(k->records, i)->kind);
 
-		if (c.seen[i])
+		if (again ? !missed_again(k, i, c.seen[i]) : c.seen[i])
 			continue;
 		if (kind == SESSION_RANGE) {
 			uint64_t slot = record_private(k->records, i).place;

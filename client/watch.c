@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define SWEEP_MS   1000
+#define CENSUS_MS  3000 /* how often we look who holds what nobody would tell us of */
 #define LEAVING_MS 100 /* how often we look whether the last one is gone */
 
 int64_t now_ms(void)
@@ -37,10 +38,10 @@ int64_t coarse_ns(void)
 
 static int watch_add(struct keeper *k, const char *path, uint32_t mask)
 {
-	int watch = inotify_add_watch(k->inotify_fd, path, mask);
+	int watch = k->inotify_fd < 0 ? -1 : inotify_add_watch(k->inotify_fd, path, mask);
 
-	if (watch < 0)
-		log_warn("watch on %s: %s", path, strerror(errno));
+	if (watch < 0 && k->inotify_fd >= 0)
+		log_error("watch on %s: %s", path, strerror(errno));
 	return watch;
 }
 
@@ -58,12 +59,15 @@ int watch_start(struct keeper *k)
 	k->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	k->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	k->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (k->signal_fd < 0 || k->inotify_fd < 0 || k->wake_fd < 0)
+	if (k->signal_fd < 0 || k->wake_fd < 0)
 		return -errno;
+	if (k->inotify_fd < 0)
+		log_error("no inotify instance is left (fs.inotify.max_user_instances): what programs close is found out by looking");
 	snprintf(slots, sizeof slots, "%s/slots", k->dir);
 	k->slots_watch = watch_add(k, slots, IN_CLOSE_NOWRITE | IN_CLOSE_WRITE);
 	k->stage_watch = stage_dir(k->stage) ? watch_add(k, stage_dir(k->stage), IN_CLOSE_WRITE) : -1;
-	return k->slots_watch < 0 ? -EMFILE : 0; /* nobody would tell that a RANGE description is gone */
+	k->unwatched = k->slots_watch < 0;
+	return 0;
 }
 
 void watch_wake(struct keeper *k)
@@ -123,7 +127,7 @@ static void overflowed(struct keeper *k)
 	publish_all(k, true);
 	inodes_trim(k, false);
 	lock_drop(&k->lock);
-	placeholders_check(k);
+	placeholders_check(k, false);
 }
 
 static void event_take(struct keeper *k, const struct inotify_event *e)
@@ -251,7 +255,7 @@ static bool left(struct keeper *k, int64_t quiet_ms, int64_t *looked_ms)
 
 void watch_run(struct keeper *k)
 {
-	int64_t quiet_ms = now_ms(), swept_ms = 0, looked_ms = 0;
+	int64_t quiet_ms = now_ms(), swept_ms = 0, looked_ms = 0, counted_ms = now_ms();
 	bool alone = k->linger_ms > 0;
 
 	for (;;) {
@@ -272,6 +276,10 @@ void watch_run(struct keeper *k)
 		events_take(k);
 		errno = 0;
 		alone |= parent_gone(k, fds[3].revents);
+		if (k->unwatched && now_ms() - counted_ms >= CENSUS_MS) {
+			placeholders_check(k, true);
+			counted_ms = now_ms();
+		}
 		if (atomic_load(&k->settled))
 			return;
 		if (!alone || !quiet(k))
