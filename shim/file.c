@@ -48,6 +48,7 @@ long op_open(struct where *w, int flags, mode_t mode)
 	c.request.flags = (uint32_t)flags;
 	c.request.mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode & 07777 & ~process_umask() : 0;
 	c.cloexec = flags & O_CLOEXEC;
+	c.needs_fd = flags & (O_CREAT | O_TRUNC);
 	rc = call_do(&c, w);
 	if (rc < 0) {
 		if (c.fd >= 0)

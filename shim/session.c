@@ -155,6 +155,22 @@ static int address(struct sockaddr_un *to, int *dirfd)
 	return 0;
 }
 
+/* SLIPSTREAM_SHIM_TIMEOUT_MS: when the wait that begins now is over; 0: never. */
+static int64_t deadline_new(void)
+{
+	struct timespec now;
+
+	if (likely(!shim.timeout_ms))
+		return 0;
+	sys2(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000 + shim.timeout_ms;
+}
+
+static bool deadline_past(int64_t deadline)
+{
+	return deadline && deadline_new() - shim.timeout_ms >= deadline;
+}
+
 static int connect_once(void)
 {
 	struct timeval limit = {shim.timeout_ms / 1000, shim.timeout_ms % 1000 * 1000};
@@ -166,11 +182,13 @@ static int connect_once(void)
 		return rc;
 	fd = (int)sys3(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd >= 0) {
+		if (shim.timeout_ms) { /* a keeper that stands still takes no connections either, once they queue up */
+			sys5(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+			sys5(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+		}
 		do
 			rc = (int)sys3(SYS_connect, fd, &to, sizeof to);
 		while (rc == -EINTR);
-		if (!rc && shim.timeout_ms)
-			sys5(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 		if (rc) {
 			sys_close(fd);
 			fd = rc;
@@ -185,10 +203,11 @@ static int connect_once(void)
 static int connect_wait(void)
 {
 	struct timespec nap = {0, 20 * 1000 * 1000};
+	int64_t deadline = deadline_new();
 	struct stat st;
 	int fd = -EIO;
 
-	for (int waited_ms = 0; waited_ms < CONNECT_MS; waited_ms += 20) {
+	for (int waited_ms = 0; waited_ms < CONNECT_MS && !deadline_past(deadline); waited_ms += 20) {
 		fd = connect_once();
 		if (fd != -ECONNREFUSED && fd != -ENOENT && fd != -EAGAIN)
 			break;
@@ -313,13 +332,15 @@ static long receive_reply(int fd, struct call *c)
 				 .msg_iovlen = 2,
 				 .msg_control = control.space,
 				 .msg_controllen = sizeof control.space};
+	int64_t deadline = deadline_new();
 	long n;
 
+	/* As a disk: a signal's handler runs at once, and then the wait goes on. */
 	do
 		n = sys3(SYS_recvmsg, fd, &message, c->cloexec ? MSG_CMSG_CLOEXEC : 0);
-	while (n == -EINTR);
+	while (n == -EINTR && !deadline_past(deadline));
 	if (n < 0)
-		return n == -EAGAIN ? -ETIMEDOUT : n;
+		return n == -EAGAIN || n == -EINTR ? -ETIMEDOUT : n;
 	if (n < (long)sizeof c->reply)
 		return -ECONNRESET;
 	c->fd = received_fd(&message);
@@ -329,6 +350,22 @@ static long receive_reply(int fd, struct call *c)
 	if (message.msg_flags & MSG_CTRUNC)
 		return -EMFILE;
 	return 0;
+}
+
+/* The kernel looks for a number before it looks for the file: who has none left makes no file and empties none. */
+static long room_check(int fd)
+{
+	int room = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (room >= 0)
+		sys_close(room);
+	return room < 0 ? room : 0;
+}
+
+/* The answer is lost: may the same be asked once more? To open a second time is to open, unless it must make the file. */
+static bool may_repeat(const struct call *c)
+{
+	return again[c->request.op] || (c->request.op == SESSION_OPEN && !(c->request.flags & O_EXCL));
 }
 
 long session_call(struct call *c)
@@ -345,6 +382,10 @@ long session_call(struct call *c)
 		rc = link_take(&link, attempt > 0);
 		if (rc)
 			return rc;
+		if (c->needs_fd && room_check(link.fd)) {
+			link_give(&link, true);
+			return -EMFILE;
+		}
 		rc = send_request(link.fd, c);
 		sent = rc >= 0;
 		if (sent)
@@ -354,9 +395,11 @@ long session_call(struct call *c)
 			fd_lower(c, link.fd);
 		if (!rc)
 			return c->reply.rc;
-		if (rc == -EMFILE || rc == -ETIMEDOUT)
+		if (rc == -ETIMEDOUT)
+			shim_log("the keeper does not answer:", op_names[c->request.op], rc);
+		if (rc == -EMFILE || rc == -ETIMEDOUT || rc == -EFAULT)
 			return rc;
-		if (sent && !again[c->request.op])
+		if (sent && !may_repeat(c))
 			break; /* done or not done, nobody knows */
 	}
 	shim_log("lost the keeper during", op_names[c->request.op], rc);

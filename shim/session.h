@@ -20,6 +20,7 @@ struct call {
 	unsigned in_bytes;
 	int fd;            /* received, or -1 */
 	bool cloexec;      /* of it */
+	bool needs_fd;     /* ask only if there is a number for it */
 };
 
 /* The keeper's rc: >= 0, -errno or SESSION_ELSEWHERE. Fills c->reply, c->in, c->fd. */
