@@ -12,7 +12,7 @@ case_glob() { echo *.txt; echo docs/*; echo **/nothing; shopt -s globstar nullgl
 case_tests() { for f in words.txt docs link nothing script.sh; do for t in -e -f -d -L -x -s -r; do test $t $f && echo "$f $t"; done; done; [ words.txt -nt nothing ] && echo newer; }
 case_loop() { for i in 1 2 3 4 5; do echo "line $i" >> log; done; while read -r a b; do echo "$b-$a"; done < log > out; cat out; }
 case_subshells() { (cd docs && pwd | sed "s|$TOP_DIR||" && ls); pwd | sed "s|$TOP_DIR||"; ( echo a; echo b ) > f; { cat f; echo c; } | tac > g; cat g; }
-case_process_substitution() { diff <(sort numbers.txt) <(sort -r numbers.txt | tac) && echo same; sort words.txt | tee >(wc -l > count) > sorted; sleep 0.2; cat count; }
+case_process_substitution() { diff <(sort numbers.txt) <(sort -r numbers.txt | tac) && echo same; sort words.txt | tee >(wc -l > count; : > done) > sorted; until [ -e done ]; do sleep 0.05; done; cat count; }
 case_source() { echo 'X=42; f() { echo "f $1"; }' > lib; . ./lib; f "$X"; bash ./lib; echo $?; }
 case_script() { ./script.sh a b; sh script.sh c; cp script.sh docs/s; docs/s d; chmod -x docs/s; docs/s e; echo $?; }
 case_errors() { cat nothing; echo x > docs; echo $?; cat docs; cd nothing; echo x > nothing/y; echo x > words.txt/y; rmdir docs; rm docs; }
