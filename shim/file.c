@@ -370,14 +370,6 @@ long op_truncate(struct where *w, off_t length)
 
 /* Calls that only a kernel file with the content behind it can serve. */
 
-EXPORT void *mmap(void *at, size_t n, int prot, int flags, int fd, off_t off)
-{
-	if (!(flags & MAP_ANONYMOUS))
-		fd_content(fd);
-	return REAL(mmap)(at, n, prot, flags, fd, off);
-}
-EXPORT_ALIAS(mmap, mmap64)
-
 EXPORT ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
 	fd_content(in);

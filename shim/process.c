@@ -7,6 +7,7 @@
  */
 #include "shim/process.h"
 #include "shim/inside.h"
+#include "shim/map.h"
 #include "shim/ofd.h"
 #include "shim/op.h"
 #include "shim/path.h"
@@ -182,21 +183,36 @@ EXPORT void closefrom(int low)
 			process_close(fd);
 }
 
+/* What this program inherited and never used may be a writer as well. */
+static void resolve_writers(void)
+{
+	for (int fd = 0; fd < FDTAB_POLLED; fd++) {
+		int mode = fdtab_word(fd) == FD_UNKNOWN ? sys_fcntl(fd, F_GETFL, 0) & O_ACCMODE : O_RDONLY;
+
+		if (mode == O_WRONLY || mode == O_RDWR)
+			fdtab_resolve(fd);
+	}
+}
+
 /* Every writable file of ours, closed now, so that its publication is waited for. */
 void process_exit(bool streams)
 {
 	bool any = false;
 
-	if (!shim.active || fdtab_highest() < 0 || session_vfork_child())
+	if (!shim.active || session_vfork_child())
+		return;
+	resolve_writers();
+	if (fdtab_highest() < 0)
 		return;
 	for (int fd = 0; fd <= fdtab_highest() && !any; fd++)
 		any = fdtab_word(fd) >= FD_OURS && fdtab_writable(fdtab_word(fd));
-	if (!any || (streams && !stream_flush_ours()))
+	if (any && streams && !stream_flush_ours())
 		return;
+	map_exit();
 	for (int fd = 0; fd <= fdtab_highest(); fd++) {
 		uint32_t word = fdtab_word(fd);
 
-		if (word >= FD_OURS && fdtab_writable(word))
+		if (any && word >= FD_OURS && fdtab_writable(word))
 			process_close(fd);
 	}
 }
