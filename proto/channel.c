@@ -134,8 +134,8 @@ static int uuid_new(char out[UUID_BYTES + 1])
 		return -EIO;
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	snprintf(out, UUID_BYTES + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-		 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	snprintf(out, UUID_BYTES + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+		 b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 	return 0;
 }
 
@@ -173,8 +173,7 @@ static int greeting(const struct rpc_channel *channel, const struct token *token
 
 static int answer(struct exchange *x, const struct token *token, gpr_timespec deadline)
 {
-	struct sasl_message message = {
-		.type = SASL_CHALLENGE, .message = token->bytes, .message_bytes = token->n};
+	struct sasl_message message = {.type = SASL_CHALLENGE, .message = token->bytes, .message_bytes = token->n};
 	grpc_slice slice;
 	int rc = exchange_room(x, deadline);
 

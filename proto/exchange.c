@@ -35,9 +35,8 @@ static int arm_headers(struct exchange *x)
 static int arm_status(struct exchange *x)
 {
 	grpc_op op = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
-		      .data.recv_status_on_client = {.trailing_metadata = &x->trailers,
-						     .status = &x->status,
-						     .status_details = &x->text}};
+		      .data.recv_status_on_client = {
+			      .trailing_metadata = &x->trailers, .status = &x->status, .status_details = &x->text}};
 
 	return start_batch(x, &op, 1, EXCHANGE_STATUS);
 }

@@ -15,20 +15,20 @@
 #include <stdbool.h>
 
 enum exchange_op { /* also the tags of their batches */
-	EXCHANGE_SEND = 1,
-	EXCHANGE_CLOSE = 2,
-	EXCHANGE_HEADERS = 4,
-	EXCHANGE_RECV = 8,
-	EXCHANGE_STATUS = 16,
+		   EXCHANGE_SEND = 1,
+		   EXCHANGE_CLOSE = 2,
+		   EXCHANGE_HEADERS = 4,
+		   EXCHANGE_RECV = 8,
+		   EXCHANGE_STATUS = 16,
 };
 
 struct exchange {
 	grpc_call *call;
 	grpc_completion_queue *queue;
-	unsigned pending;   /* enum exchange_op, those in flight */
-	bool broken;        /* a send failed: a status is on its way */
-	bool closed;        /* we have sent our last */
-	bool ended;         /* the status is here */
+	unsigned pending; /* enum exchange_op, those in flight */
+	bool broken;      /* a send failed: a status is on its way */
+	bool closed;      /* we have sent our last */
+	bool ended;       /* the status is here */
 	atomic_bool cancelled;
 
 	grpc_byte_buffer *incoming; /* valid unless EXCHANGE_RECV is pending; NULL: none */
@@ -38,11 +38,11 @@ struct exchange {
 };
 
 struct exchange_request {
-	const char *path;            /* lives for ever */
+	const char *path;             /* lives for ever */
 	const grpc_slice *channel_id; /* NULL: none is sent */
-	grpc_slice first;            /* the exchange's from now on, also on failure */
-	gpr_timespec deadline;       /* of the whole call */
-	bool only;                   /* half-close behind it */
+	grpc_slice first;             /* the exchange's from now on, also on failure */
+	gpr_timespec deadline;        /* of the whole call */
+	bool only;                    /* half-close behind it */
 };
 
 /* 0, -ENOMEM or -EIO. Waits for nobody. */

@@ -109,7 +109,10 @@ int rpc_stream_recv(struct rpc_stream *, unsigned timeout_ms, struct rpc_body *b
 /* ReadBlock: tell how far we are. Never waits: if one is in flight, only the newest offset is kept. */
 int rpc_stream_ack(struct rpc_stream *, int64_t offset_received);
 
-/* WriteBlock: one chunk. Copies data; waits while earlier messages have not been taken. -EIO with error filled if the peer ended. */
+/*
+ * WriteBlock: one chunk. Copies data; waits while earlier messages have not been taken. If the peer ended: its status as
+ * an errno, or -EIO for OK, with error filled.
+ */
 int rpc_stream_send_chunk(struct rpc_stream *, const void *data, size_t bytes, unsigned timeout_ms, struct rpc_error *);
 
 /* Any further message of the stream's request type (a flush command). */

@@ -3,6 +3,9 @@
  * on the spot and for as long as it takes, and another waits in its place. Threads are made when none is left to wait, and
  * those that nobody misses for a while go.
  *
+ * To wake another thread for every short call would cost a third of the call. So who serves a unary call stays on duty,
+ * and one thread, the relief, looks every millisecond while there are calls: somebody who is away for longer is replaced.
+ *
  * A few calls are always requested of gRPC beforehand, each with a queue of its own, and used again afterwards.
  */
 #include "proto/server.h"
@@ -20,7 +23,8 @@
 enum {
 	REQUESTED_MIN = 4, /* calls asked for beforehand */
 	REQUESTED_MAX = 16,
-	IDLE_S = 10, /* how long a thread without work stays */
+	IDLE_S = 10,       /* how long a thread without work stays */
+	LOOK_NS = 1000000, /* how often the relief looks */
 	RECEIVE_MAX = 128 << 20,
 };
 
@@ -38,12 +42,19 @@ struct rpc_server {
 	void *context;
 	struct sessions sessions;
 
-	pthread_mutex_t lock; /* guards the rest */
+	pthread_t relief;
+	bool has_relief;
+
+	pthread_mutex_t lock;  /* guards the rest */
 	pthread_cond_t wanted; /* somebody must wait for calls */
+	pthread_cond_t busy;   /* there are calls again: for the relief */
 	bool stopping;
-	bool waiting;          /* a thread waits for calls, or is about to */
-	unsigned spare;        /* threads that wait for their turn */
-	unsigned requested;    /* calls asked for and not come */
+	bool waiting; /* a thread waits for calls */
+	bool away;    /* none does, and none was asked to: who should is serving the last call that came */
+	bool relief_sleeps;
+	unsigned calls;                /* that have come */
+	unsigned spare;                /* threads that wait for their turn */
+	unsigned requested;            /* calls asked for and not come */
 	struct thread *threads, *gone; /* gone: not joined yet */
 };
 
@@ -66,8 +77,8 @@ static void request_call(struct rpc_server *server, struct rpc_call *call)
 	server->requested++;
 	pthread_mutex_unlock(&server->lock);
 	atomic_store(&call->passed, 1);
-	rc = grpc_server_request_call(server->server, &call->call, &call->details, &call->metadata, queue, server->queue,
-				      call);
+	rc = grpc_server_request_call(server->server, &call->call, &call->details, &call->metadata, queue,
+				      server->queue, call);
 	if (rc == GRPC_CALL_OK)
 		return;
 	pthread_mutex_lock(&server->lock);
@@ -115,6 +126,8 @@ static bool authenticated(struct rpc_server *server, struct rpc_call *call)
 	return false;
 }
 
+static void leave_duty(struct rpc_server *server, struct rpc_call *call);
+
 /* 0 and *out, valid as long as the call; or the status to end with. */
 static int first_message(struct rpc_call *call, const void **out)
 {
@@ -156,27 +169,29 @@ static void serve(struct rpc_server *server, struct rpc_call *call)
 {
 	const struct rpc_handler *handler;
 	const void *first;
-	int code = 0;
+	int code;
 
 	call_begin(call);
 	if (grpc_slice_str_cmp(call->details.method, SASL_PATH) == 0) {
+		leave_duty(server, call);
 		call_end(call, sessions_serve(&server->sessions, call));
 		return;
 	}
 	call->id = method_lookup(call->details.method);
 	handler = call->id < RPC_COUNT ? server->handlers[call->id] : NULL;
-	if (!handler)
-		code = rpc_call_fail(call, RPC_UNIMPLEMENTED, "Method not found");
-	else if (!authenticated(server, call))
-		code = RPC_UNAUTHENTICATED;
-	else
-		code = first_message(call, &first);
+	if (!handler) {
+		call_end(call, rpc_call_fail(call, RPC_UNIMPLEMENTED, "Method not found"));
+		return;
+	}
+	if (handler->stream || !call_has_news(call))
+		leave_duty(server, call);
+	code = authenticated(server, call) ? first_message(call, &first) : RPC_UNAUTHENTICATED;
 	if (code)
 		call_end(call, code);
-	else if (handler->unary)
-		serve_unary(server, call, handler, first);
-	else
+	else if (handler->stream)
 		call_end(call, handler->stream(server->context, call, first));
+	else
+		serve_unary(server, call, handler, first);
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------------------- */
@@ -218,11 +233,49 @@ static void hand_over(struct rpc_server *server)
 {
 	if (server->stopping)
 		return;
-	server->waiting = false;
+	server->away = false;
 	if (server->spare)
 		pthread_cond_signal(&server->wanted);
 	else
 		thread_add(server);
+}
+
+/* This call will take a while, or it waits for a message that somebody must receive. */
+static void leave_duty(struct rpc_server *server, struct rpc_call *call)
+{
+	pthread_mutex_lock(&server->lock);
+	if (server->away && server->calls == call->number)
+		hand_over(server);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void look_in(struct rpc_server *server, unsigned *seen)
+{
+	struct timespec until;
+
+	server->relief_sleeps = server->calls == *seen && !server->away;
+	while (server->relief_sleeps && !server->stopping)
+		pthread_cond_wait(&server->busy, &server->lock);
+	*seen = server->calls;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOOK_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&server->busy, &server->lock, &until);
+	if (server->away && server->calls == *seen)
+		hand_over(server);
+}
+
+static void *relief_main(void *arg)
+{
+	struct rpc_server *server = arg;
+	unsigned seen = 0;
+
+	pthread_mutex_lock(&server->lock);
+	while (!server->stopping)
+		look_in(server, &seen);
+	pthread_mutex_unlock(&server->lock);
+	return NULL;
 }
 
 /* Under the lock. False: our time without work is up. */
@@ -249,6 +302,7 @@ static struct rpc_call *next_call(struct rpc_server *server)
 	pthread_mutex_lock(&server->lock);
 	turn = wait_turn(server);
 	server->waiting = true;
+	server->away = server->away && !turn;
 	pthread_mutex_unlock(&server->lock);
 	if (!turn)
 		return NULL;
@@ -262,14 +316,19 @@ static struct rpc_call *next_call(struct rpc_server *server)
 	return event.type == GRPC_OP_COMPLETE ? call_of(event) : NULL;
 }
 
-/* A call has come: let another thread wait, and ask for more if few are asked for. */
-static void call_came(struct rpc_server *server)
+/* Nobody waits for the next one now. Ask for more if few are asked for. */
+static void call_came(struct rpc_server *server, struct rpc_call *call)
 {
 	bool more;
 
 	pthread_mutex_lock(&server->lock);
 	more = --server->requested < REQUESTED_MIN && !server->stopping;
-	hand_over(server);
+	server->waiting = false;
+	server->away = true;
+	call->number = ++server->calls;
+	if (server->relief_sleeps)
+		pthread_cond_signal(&server->busy);
+	server->relief_sleeps = false;
 	pthread_mutex_unlock(&server->lock);
 	if (more)
 		request_call(server, NULL);
@@ -300,7 +359,7 @@ static void *thread_main(void *arg)
 	struct rpc_call *call;
 
 	while ((call = next_call(server))) {
-		call_came(server);
+		call_came(server, call);
 		serve(server, call);
 		put_back(server, call);
 	}
@@ -354,6 +413,7 @@ static struct rpc_server *server_alloc(const struct rpc_server_options *options)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&server->wanted, &monotonic);
+	pthread_cond_init(&server->busy, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	return server;
 }
@@ -398,7 +458,10 @@ void rpc_server_free(struct rpc_server *server)
 	threads = server->threads;
 	gone = server->gone;
 	pthread_cond_broadcast(&server->wanted);
+	pthread_cond_broadcast(&server->busy);
 	pthread_mutex_unlock(&server->lock);
+	if (server->has_relief)
+		pthread_join(server->relief, NULL);
 	grpc_server_shutdown_and_notify(server->server, server->queue, &stop_tag);
 	grpc_server_cancel_all_calls(server->server);
 	join_gone(gone);
@@ -407,34 +470,48 @@ void rpc_server_free(struct rpc_server *server)
 	grpc_server_destroy(server->server);
 	grpc_completion_queue_destroy(server->queue);
 	pthread_cond_destroy(&server->wanted);
+	pthread_cond_destroy(&server->busy);
 	pthread_mutex_destroy(&server->lock);
 	sessions_release(&server->sessions);
 	free(server);
 }
 
+/* The first thread, and the relief. */
+static int server_staff(struct rpc_server *server)
+{
+	sigset_t saved;
+	bool staffed;
+
+	signals_block(&saved);
+	server->has_relief = !pthread_create(&server->relief, NULL, relief_main, server);
+	signals_restore(&saved);
+	pthread_mutex_lock(&server->lock);
+	hand_over(server);
+	staffed = server->has_relief && server->threads;
+	pthread_mutex_unlock(&server->lock);
+	return staffed ? 0 : -EAGAIN;
+}
+
 int rpc_server_new(const struct rpc_server_options *options, struct rpc_server **out, int *port)
 {
 	struct rpc_server *server = server_alloc(options);
-	int rc;
+	int bound, rc;
 
 	if (!server)
 		return -ENOMEM;
-	rc = server_start(server, options);
-	for (unsigned i = 0; rc > 0 && i < REQUESTED_MIN; i++)
+	bound = server_start(server, options);
+	rc = bound < 0 ? bound : 0;
+	for (unsigned i = 0; !rc && i < REQUESTED_MIN; i++)
 		request_call(server, NULL);
-	pthread_mutex_lock(&server->lock);
-	if (rc > 0)
-		hand_over(server);
-	if (rc > 0 && !server->threads)
-		rc = -EAGAIN;
-	pthread_mutex_unlock(&server->lock);
-	if (rc < 0) {
+	if (!rc)
+		rc = server_staff(server);
+	if (rc) {
 		rpc_server_free(server);
 		return rc;
 	}
 	*out = server;
 	if (port)
-		*port = rc;
+		*port = bound;
 	return 0;
 }
 

@@ -17,9 +17,11 @@
 
 struct session; /* one authenticated id, as long as its call lives */
 
+enum { SESSION_BUCKETS = 256 };
+
 struct sessions {
 	pthread_mutex_t lock;
-	struct session *buckets[256];
+	struct session *buckets[SESSION_BUCKETS];
 };
 
 void sessions_init(struct sessions *);
@@ -47,13 +49,14 @@ struct rpc_call {
 	atomic_uint passed; /* what one thread wrote here another sees: gRPC carries the pointer between them */
 
 	enum rpc_id id;
+	unsigned number; /* of the server's calls */
 	const char *user;
 
-	unsigned pending;    /* enum call_op, those in flight */
+	unsigned pending; /* enum call_op, those in flight */
 	bool headers_sent;
-	bool broken;         /* a send failed: the client is gone */
+	bool broken; /* a send failed: the client is gone */
 	bool half_closed;
-	int reset;           /* valid once CALL_CLOSE is not pending: the client went without an orderly end */
+	int reset;                  /* valid once CALL_CLOSE is not pending: the client went without an orderly end */
 	grpc_byte_buffer *incoming; /* valid unless CALL_RECV is pending; NULL: none */
 
 	union message first, next; /* decoded; not backed: none */
@@ -64,10 +67,12 @@ struct rpc_call {
 struct rpc_call *call_new(struct rpc_server *); /* NULL: out of memory */
 void call_free(struct rpc_call *);
 
-void call_begin(struct rpc_call *);              /* gRPC has filled it */
-void call_end(struct rpc_call *, int code);      /* send the status, wait until all is over; ready to be filled again */
+void call_begin(struct rpc_call *);         /* gRPC has filled it */
+void call_end(struct rpc_call *, int code); /* send the status, wait until all is over; ready to be filled again */
 void call_end_with(struct rpc_call *, const void *reply); /* the same, with OK and a reply */
 
+/* The message, or the end, is here already. */
+bool call_has_news(struct rpc_call *);
 /* The next message as it came. 1, 0, -ECANCELED, -ETIMEDOUT as rpc_call_recv(). */
 int call_take(struct rpc_call *, unsigned timeout_ms, grpc_byte_buffer **out);
 /* Takes the slices. 0 or -ECANCELED. May return while the message is still on its way. */

@@ -110,6 +110,12 @@ bool rpc_call_cancelled(const struct rpc_call *asked)
 	return was_reset(call);
 }
 
+bool call_has_news(struct rpc_call *call)
+{
+	call_pump(call);
+	return !(call->pending & CALL_RECV);
+}
+
 /* ---- receiving -------------------------------------------------------------------------------------------------- */
 
 static int end_of_messages(struct rpc_call *call)

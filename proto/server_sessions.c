@@ -34,7 +34,7 @@ static struct session **bucket_of(struct sessions *sessions, const char *id, siz
 
 	for (size_t i = 0; i < n; i++)
 		hash = (hash ^ (unsigned char)id[i]) * 16777619u;
-	return &sessions->buckets[hash % (sizeof sessions->buckets / sizeof *sessions->buckets)];
+	return &sessions->buckets[hash % SESSION_BUCKETS];
 }
 
 /* Under the lock. */
@@ -90,10 +90,8 @@ static void session_unlist(struct sessions *sessions, struct session *session)
 
 void sessions_revoke_all(struct sessions *sessions)
 {
-	size_t n = sizeof sessions->buckets / sizeof *sessions->buckets;
-
 	pthread_mutex_lock(&sessions->lock);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < SESSION_BUCKETS; i++) {
 		for (struct session *s = sessions->buckets[i]; s; s = s->next)
 			s->listed = false;
 		sessions->buckets[i] = NULL;

@@ -50,7 +50,8 @@ static int stream_status(const struct rpc_stream *s, struct rpc_error *error)
 
 	if (atomic_load(&s->x.cancelled))
 		return status_none(error, -EINTR, "cancelled");
-	status_say(&said, (int)s->x.status, (const char *)GRPC_SLICE_START_PTR(s->x.text), GRPC_SLICE_LENGTH(s->x.text));
+	status_say(&said, (int)s->x.status, (const char *)GRPC_SLICE_START_PTR(s->x.text),
+		   GRPC_SLICE_LENGTH(s->x.text));
 	if (error)
 		*error = said;
 	return status_errno(s->id, said.code, said.message);

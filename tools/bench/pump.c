@@ -130,7 +130,10 @@ static pid_t server_start(int *port)
 	int up[2], down[2];
 	pid_t pid;
 
-	if (pipe(up) || pipe(down) || (pid = fork()) < 0)
+	if (pipe(up) || pipe(down))
+		fail("pipe", 0);
+	pid = fork();
+	if (pid < 0)
 		fail("fork", 0);
 	if (!pid) {
 		close(up[0]);
