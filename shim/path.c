@@ -147,25 +147,23 @@ static bool is_url(const char *path)
  * nothing of path. What lies behind its end can only make a yes of a no.
  */
 #ifdef __SSE2__
-static inline unsigned bytes_are(__m128i v, char c)
+static inline bool untidy(const char *path)
 {
-	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(c)));
-}
-
-static bool untidy(const char *path)
-{
+	const __m128i slashes = _mm_set1_epi8('/'), dots = _mm_set1_epi8('.');
 	const __m128i *block = (const __m128i *)((uintptr_t)path & ~(uintptr_t)15);
-	unsigned valid = ~0u << ((uintptr_t)path & 15), carry = 0;
+	unsigned before = (uintptr_t)path & 15;
+	__m128i last = _mm_setzero_si128();
 
-	for (;; block++, valid = ~0u) {
-		__m128i v = _mm_load_si128(block);
-		unsigned slash = bytes_are(v, '/') & valid;
+	for (;; block++, before = 0) {
+		__m128i v = _mm_load_si128(block), slash = _mm_cmpeq_epi8(v, slashes);
+		__m128i after = _mm_or_si128(_mm_slli_si128(slash, 1), _mm_srli_si128(last, 15));
+		__m128i hit = _mm_and_si128(after, _mm_or_si128(slash, _mm_cmpeq_epi8(v, dots)));
+		__m128i end = _mm_cmpeq_epi8(v, _mm_setzero_si128());
+		unsigned either = (unsigned)_mm_movemask_epi8(_mm_or_si128(hit, end)) >> before;
 
-		if ((slash << 1 | carry) & (slash | bytes_are(v, '.')))
-			return true;
-		if (bytes_are(v, '\0') & valid)
-			return false;
-		carry = slash >> 15;
+		if (either)
+			return (unsigned)_mm_movemask_epi8(hit) >> before;
+		last = slash;
 	}
 }
 #else
@@ -178,22 +176,11 @@ static bool untidy(const char *path)
 }
 #endif
 
-/* The first byte is equal; seldom more. */
-static COLD bool below_any(const char *path)
+/* A beginning like that of a prefix, or of /dev and /proc, where descriptors have names; or a way round: "/tmp/../goosefs". */
+static COLD bool absolute(const char *path)
 {
-	return path_prefix(path) != NULL;
-}
-
-/* Descriptors by name. */
-static COLD bool kernel_names(const char *path)
-{
-	return !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd", 7);
-}
-
-/* Ways round: "/tmp/../goosefs". */
-static COLD bool detour(const char *path)
-{
-	return names_prefix(path);
+	return path_prefix(path) || !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/std", 8) ||
+	       !strncmp(path, "/dev/fd", 7) || (untidy(path) && names_prefix(path));
 }
 
 static COLD bool relative(int dirfd, const char *path)
@@ -205,18 +192,17 @@ static COLD bool relative(int dirfd, const char *path)
 	return names_prefix(path) || is_url(path);
 }
 
-/* What is seldom is called, so that nothing has to be saved for it: this is in the way of every path. */
+/* This is in the way of every path. What is seldom is left to the others, so that nothing has to be saved for them. */
 bool path_candidate(int dirfd, const char *path)
 {
+	bool look;
+
 	if (unlikely(path[0] != '/'))
 		return relative(dirfd, path);
+	look = path[1] == 'd' || path[1] == 'p';
 	for (unsigned i = 0; i < shim.prefix_count; i++)
-		if (unlikely(path[1] == shim.prefix[i].path[1]))
-			if (below_any(path))
-				return true;
-	if (unlikely(path[1] == 'd' || path[1] == 'p') && kernel_names(path))
-		return true;
-	return unlikely(untidy(path)) && detour(path);
+		look |= path[1] == shim.prefix[i].path[1];
+	return unlikely(look || untidy(path)) && absolute(path);
 }
 
 /* ---- names of descriptors ------------------------------------------------------------------------------------------------ */
