@@ -29,7 +29,7 @@ static double seconds(clockid_t clock)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void fail(const char *what, int rc)
+__attribute__((noreturn)) static void fail(const char *what, int rc)
 {
 	fprintf(stderr, "pump: %s: %s\n", what, rc < 0 ? strerror(-rc) : "ended early");
 	exit(1);
