@@ -353,13 +353,13 @@ static long receive_reply(int fd, struct call *c)
 }
 
 /* The kernel looks for a number before it looks for the file: who has none left makes no file and empties none. */
-static long room_check(int fd)
+static bool no_number_left(int fd)
 {
 	int room = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (room >= 0)
 		sys_close(room);
-	return room < 0 ? room : 0;
+	return room == -EMFILE;
 }
 
 /* The answer is lost: may the same be asked once more? To open a second time is to open, unless it must make the file. */
@@ -382,7 +382,7 @@ long session_call(struct call *c)
 		rc = link_take(&link, attempt > 0);
 		if (rc)
 			return rc;
-		if (c->needs_fd && room_check(link.fd)) {
+		if (c->needs_fd && no_number_left(link.fd)) {
 			link_give(&link, true);
 			return -EMFILE;
 		}
