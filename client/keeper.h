@@ -233,6 +233,8 @@ uid_t owner_uid(const struct keeper *, const char *name);
 gid_t owner_gid(const struct keeper *, const char *name);
 void owner_name(const struct keeper *, uid_t, char out[64]);
 void owner_group(const struct keeper *, gid_t, char out[64]);
+/* Whose is what this request makes? True: not the session's user's, and the server is to be told. */
+bool owner_of_new(const struct request *, uint32_t *uid, uint32_t *gid);
 
 /* ---- time ----------------------------------------------------------------------------------------------------------- */
 

@@ -138,6 +138,20 @@ static void name_changed(struct keeper *k, const char *path)
 	lock_drop(&k->lock);
 }
 
+/* The session's user has made it; the server's word on whose it is to be is not the program's failure. */
+static void give_away(struct request *r, const char *path, const struct place *at)
+{
+	char owner[64], group[64];
+	uint32_t uid, gid;
+
+	if (!owner_of_new(r, &uid, &gid))
+		return;
+	owner_name(r->k, uid, owner);
+	owner_group(r->k, gid, group);
+	if (at->ops->set_attribute(at->backend, at->path, NULL, owner, group))
+		log_warn("owner of %s: %s", path, error_noted());
+}
+
 static int do_mkdir(struct request *r, const char *path, const struct place *at)
 {
 	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
@@ -152,6 +166,8 @@ static int do_mkdir(struct request *r, const char *path, const struct place *at)
 	lock_drop(&r->k->lock);
 	if (!rc)
 		rc = at->ops->mkdir(at->backend, at->path, r->head->mode & 0777);
+	if (!rc)
+		give_away(r, path, at);
 	name_changed(r->k, path);
 	names_unlock(r->k, path, NULL, false);
 	return rc;

@@ -544,8 +544,8 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 static int created(struct request *r, const char *path, const struct place *at, struct backend_writer *writer,
 		   uint64_t id, struct inode **out)
 {
-	struct session_attr attr = {
-		.ino = inode_number(id), .mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct session_attr attr = {.ino = inode_number(id), .mode = r->head->mode & 07777};
+	bool anothers = owner_of_new(r, &attr.uid, &attr.gid);
 	struct inode *in;
 	int rc = inode_new(r->k, path, at->mount->index, &attr, id, &in);
 
@@ -559,6 +559,7 @@ static int created(struct request *r, const char *path, const struct place *at, 
 	in->reserved = true;
 	in->state = INODE_DIRTY;
 	in->modified = true;
+	in->set_owner = anothers;
 	inode_link(r->k, in);
 	lock_drop(&r->k->lock);
 	*out = in;
@@ -650,7 +651,7 @@ static int64_t open_creating(struct request *r, int flags)
 /* O_TMPFILE: a staging file that never gets a name. */
 static int64_t open_unnamed(struct request *r, int flags)
 {
-	struct session_attr attr = {.mode = r->head->mode & 07777, .uid = r->k->uid, .gid = r->k->gid};
+	struct session_attr attr = {.mode = r->head->mode & 07777};
 	struct inode *in;
 	struct spot s;
 	int64_t rc;
@@ -662,6 +663,7 @@ static int64_t open_unnamed(struct request *r, int flags)
 		rc = -ENOTDIR;
 	if (!rc)
 		rc = attr_allows(r, &s.attr, W_OK | X_OK);
+	owner_of_new(r, &attr.uid, &attr.gid);
 	attr.ino = hidden_id() | 1ull << 63; /* no file of the server's */
 	if (!rc)
 		rc = inode_new(r->k, s.path, s.at.mount->index, &attr, 0, &in);

@@ -105,3 +105,11 @@ void owner_group(const struct keeper *k, gid_t gid, char out[64])
 	else
 		snprintf(out, 64, "%u", gid);
 }
+
+/* In the session of an ordinary user all is his; root's may hold programs that have become others. */
+bool owner_of_new(const struct request *r, uint32_t *uid, uint32_t *gid)
+{
+	*uid = r->k->uid ? r->k->uid : r->uid;
+	*gid = r->k->uid ? r->k->gid : r->gid;
+	return *uid != r->k->uid || *gid != r->k->gid;
+}

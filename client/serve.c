@@ -195,8 +195,8 @@ static void request_answer(struct server *s, const struct connection *c, size_t 
 	r->head = &s->in.head;
 	r->reply = &s->out.head;
 	r->out = s->out.payload;
-	r->uid = c->uid;
-	r->gid = c->gid;
+	r->uid = c->uid ? c->uid : s->in.head.uid;
+	r->gid = c->uid ? c->gid : s->in.head.gid;
 	r->fd = -1;
 	r->fd_lent = false;
 	r->passing = NULL;

@@ -56,6 +56,7 @@ struct session_request {
 	uint32_t flags;
 	uint32_t mode;
 	uint32_t must_be_dir; /* the path ended in a slash */
+	uint32_t uid, gid; /* the caller's effective ids. Root alone is believed: who it was when it connected it need not be any more */
 	int64_t a, b;
 };
 

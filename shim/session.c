@@ -224,7 +224,7 @@ static int connect_wait(void)
 	}
 	if (fd < 0 && fd != -EMFILE && fd != -ENFILE) {
 		shim_log("no keeper answers in", shim.session, fd);
-		fd = -EIO;
+		fd = fd == -EACCES ? fd : -EIO; /* somebody else's session: setuid(), then exec */
 	}
 	return fd;
 }
@@ -374,6 +374,8 @@ long session_call(struct call *c)
 	long rc;
 
 	report_request(c->request.op);
+	c->request.uid = (uint32_t)sys0(SYS_geteuid);
+	c->request.gid = (uint32_t)sys0(SYS_getegid);
 	c->request.bytes = (c->path ? (uint32_t)strlen(c->path) + 1 : 0) + c->data_bytes;
 	for (int attempt = 0; attempt < 3; attempt++) {
 		bool sent;

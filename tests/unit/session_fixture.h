@@ -179,8 +179,8 @@ static inline int64_t session_op(struct session *s, enum session_op op, const ch
 /* A descriptor, or -errno. s->reply.record, .kind. */
 static inline int session_open(struct session *s, const char *path, int flags, unsigned mode)
 {
-	int64_t rc = session_ask(s, (struct session_request){SESSION_OPEN, 0, -1, (uint32_t)flags, mode, 0, 0, 0}, path,
-				 NULL, 0);
+	struct session_request request = {.op = SESSION_OPEN, .record = -1, .flags = (uint32_t)flags, .mode = mode};
+	int64_t rc = session_ask(s, request, path, NULL, 0);
 
 	return rc < 0 ? (int)rc : s->got;
 }
