@@ -499,7 +499,7 @@ EXPORT int execvp(const char *file, char *const argv[])
 }
 
 /* The arguments of execl and its kin as an array; with them, for execle, the environment behind their end. */
-#define ARGUMENTS(argv, first, envp)                                                                                   \
+#define ARGUMENTS(argv, first, last)                                                                                   \
 	va_list more;                                                                                                  \
 	size_t argc = 1;                                                                                               \
 	va_start(more, first);                                                                                         \
@@ -511,30 +511,26 @@ EXPORT int execvp(const char *file, char *const argv[])
 	va_start(more, first);                                                                                         \
 	for (size_t i = 1; i <= argc; i++)                                                                             \
 		argv[i] = va_arg(more, char *);                                                                        \
-	(envp) = (envp) ? (envp) : va_arg(more, char *const *);                                                        \
+	last;                                                                                                          \
 	va_end(more)
 
 EXPORT int execl(const char *path, const char *first, ...)
 {
-	char *const *envp = environ;
-
-	ARGUMENTS(argv, first, envp);
-	return execve(path, argv, envp);
+	ARGUMENTS(argv, first, );
+	return execve(path, argv, environ);
 }
 
 EXPORT int execlp(const char *file, const char *first, ...)
 {
-	char *const *envp = environ;
-
-	ARGUMENTS(argv, first, envp);
-	return execvpe(file, argv, envp);
+	ARGUMENTS(argv, first, );
+	return execvpe(file, argv, environ);
 }
 
 EXPORT int execle(const char *path, const char *first, ...)
 {
-	char *const *envp = NULL;
+	char *const *envp;
 
-	ARGUMENTS(argv, first, envp);
+	ARGUMENTS(argv, first, envp = va_arg(more, char *const *));
 	return execve(path, argv, envp);
 }
 
