@@ -38,10 +38,6 @@ static long failed(long rc)
 
 #define ENV_ADDED 4 /* three of ours, and the end */
 
-struct env_text {
-	char preload[2 * PATH_MAX + 16], session[PATH_MAX + 24], mounts[PATH_MAX + 24];
-};
-
 static const char *env_value(char *const envp[], const char *name)
 {
 	size_t n = strlen(name);
@@ -52,18 +48,21 @@ static const char *env_value(char *const envp[], const char *name)
 	return NULL;
 }
 
-static void env_put(char *out, size_t size, const char *name, const char *a, const char *b)
+/* "name=a:b" at *to, which is moved behind it; what it is. */
+static char *env_put(char **to, const char *name, const char *a, const char *b)
 {
-	const char *const parts[] = {name, "=", a, b ? ":" : "", b ? b : ""};
-	size_t at = 0;
+	const char *const parts[] = {name, a, b ? ":" : "", b ? b : ""};
+	char *text = *to, *at = text;
 
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
-		size_t n = strnlen(parts[i], size - 1 - at);
+		size_t n = strlen(parts[i]);
 
-		memcpy(out + at, parts[i], n);
+		memcpy(at, parts[i], n);
 		at += n;
 	}
-	out[at] = '\0';
+	*at = '\0';
+	*to = at + 1;
+	return text;
 }
 
 static bool env_same(char *const envp[], const char *name, const char *value)
@@ -93,8 +92,17 @@ static size_t env_count(char *const envp[])
 	return n;
 }
 
-/* envp with ours in it; out has room for ENV_ADDED more. */
-static void env_lead(char **out, char *const envp[], struct env_text *text)
+/* Room for the text of ours: no more than it takes, for the stack may be small. */
+static size_t env_bytes(char *const envp[])
+{
+	const char *preload = env_value(envp, "LD_PRELOAD");
+
+	return strlen(shim.preload) + (preload ? strlen(preload) : 0) + strlen(shim.session) + strlen(shim.mounts) +
+	       sizeof "LD_PRELOAD=:SLIPSTREAM_SESSION=SLIPSTREAM_MOUNTS=" + 3;
+}
+
+/* envp with ours in it; out has room for ENV_ADDED more, text for env_bytes(). */
+static void env_lead(char **out, char *const envp[], char *text)
 {
 	static const char *const ours[] = {"LD_PRELOAD=", "SLIPSTREAM_SESSION=", "SLIPSTREAM_MOUNTS="};
 	const char *preload = env_value(envp, "LD_PRELOAD");
@@ -108,16 +116,13 @@ static void env_lead(char **out, char *const envp[], struct env_text *text)
 			*out++ = *envp;
 	}
 	if (preload && (strstr(preload, shim.preload) || !*preload || !*shim.preload))
-		env_put(text->preload, sizeof text->preload, "LD_PRELOAD", *preload ? preload : shim.preload, NULL);
+		*out = env_put(&text, "LD_PRELOAD=", *preload ? preload : shim.preload, NULL);
 	else
-		env_put(text->preload, sizeof text->preload, "LD_PRELOAD", shim.preload, preload);
-	env_put(text->session, sizeof text->session, "SLIPSTREAM_SESSION", shim.session, NULL);
-	env_put(text->mounts, sizeof text->mounts, "SLIPSTREAM_MOUNTS", shim.mounts, NULL);
-	if (text->preload[strlen("LD_PRELOAD=")])
-		*out++ = text->preload;
+		*out = env_put(&text, "LD_PRELOAD=", shim.preload, preload);
+	out += (*out)[strlen("LD_PRELOAD=")] != '\0';
 	if (!shim.alone) /* those who are find the session by its mounts */
-		*out++ = text->session;
-	*out++ = text->mounts;
+		*out++ = env_put(&text, "SLIPSTREAM_SESSION=", shim.session, NULL);
+	*out++ = env_put(&text, "SLIPSTREAM_MOUNTS=", shim.mounts, NULL);
 	*out = NULL;
 }
 
@@ -392,17 +397,17 @@ static long exec_named(int dirfd, const char *path, char *const argv[], char *co
 /* With an environment that leads us along. */
 static COLD long exec_leading(int dirfd, const char *path, char *const argv[], char *const envp[])
 {
-	char *with[env_count(envp) + ENV_ADDED];
-	struct env_text text;
+	bool leads = env_leads(envp);
+	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp)];
 
 	if (inside_here() && any_written()) {
 		shim_log("files open for writing cannot outlive the client in this process (SLIPSTREAM_CLIENT=process): no exec of", path, 0);
 		return -EBUSY;
 	}
 	inside_end(); /* a failed exec starts it anew */
-	if (env_leads(envp))
+	if (leads)
 		return exec_named(dirfd, path, argv, envp, 0);
-	env_lead(with, envp, &text);
+	env_lead(with, envp, text);
 	return exec_named(dirfd, path, argv, with, 0);
 }
 
@@ -536,15 +541,15 @@ EXPORT int execle(const char *path, const char *first, ...)
 
 static COLD long exec_fd(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	char *with[env_count(envp) + ENV_ADDED];
-	struct env_text text;
+	bool leads = env_leads(envp);
+	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp)];
 	struct script script;
 	struct where w;
 	int image = -1;
 	long rc;
 
-	if (!env_leads(envp)) {
-		env_lead(with, envp, &text);
+	if (!leads) {
+		env_lead(with, envp, text);
 		envp = with;
 	}
 	if (path && path[0])
@@ -577,8 +582,8 @@ EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const
 #define WITH_ENVIRONMENT(call)                                                                                         \
 	do {                                                                                                           \
 		char *with_[env_count(environ) + ENV_ADDED], **was_ = environ;                                         \
-		struct env_text text_;                                                                                 \
-		env_lead(with_, environ, &text_);                                                                      \
+		char text_[env_bytes(environ)];                                                                        \
+		env_lead(with_, environ, text_);                                                                       \
 		environ = with_;                                                                                       \
 		call;                                                                                                  \
 		environ = was_;                                                                                        \
@@ -838,14 +843,14 @@ static COLD long spawn_search(const struct spawn_call *c, const char *file, char
 
 static COLD long spawn_ours(struct spawn_call *c, const char *file, char *const argv[], bool search)
 {
-	char *with[env_count(c->envp) + ENV_ADDED];
+	bool leads = env_leads(c->envp);
+	char *with[leads ? 1 : env_count(c->envp) + ENV_ADDED], text[leads ? 1 : env_bytes(c->envp)];
 	int saved = errno;
-	struct env_text text;
 	struct spawn s;
 	long rc;
 
-	if (!env_leads(c->envp)) {
-		env_lead(with, c->envp, &text);
+	if (!leads) {
+		env_lead(with, c->envp, text);
 		c->envp = with;
 	}
 	rc = spawn_begin(&s, c->actions);

@@ -52,13 +52,11 @@ static unsigned text_append(char *line, unsigned at, unsigned size, const char *
 
 void shim_log(const char *what, const char *detail, long rc)
 {
-	char name[PATH_MAX + 8], line[512];
-	unsigned n = 0;
+	char line[512];
+	unsigned n;
 	int fd;
 
-	n = text_append(name, 0, PATH_MAX, shim.session);
-	memcpy(name + n, "/log", 5);
-	fd = sys_open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = sys_open(shim.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return; /* no session, no log: there is nobody else to tell */
 	n = text_append(line, 0, 40, "error: shim: process ");
@@ -74,6 +72,16 @@ void shim_log(const char *what, const char *detail, long rc)
 	line[n++] = '\n';
 	sys3(SYS_write, fd, line, n);
 	sys_close(fd);
+}
+
+static void session_names(void)
+{
+	size_t n = strlen(shim.session);
+
+	memcpy(shim.log, shim.session, n);
+	memcpy(shim.log + n, "/log", sizeof "/log");
+	memcpy(shim.records, shim.session, n);
+	memcpy(shim.records + n, "/records", sizeof "/records");
 }
 
 static bool copy(char *out, size_t size, const char *from)
@@ -180,6 +188,7 @@ __attribute__((constructor)) static void shim_init(void)
 		if (!start_mounts(shim.mounts, sizeof shim.mounts) || !start_session(shim.mounts))
 			return;
 	}
+	session_names();
 	preload_find(preload);
 	prefixes_parse(shim.mounts);
 	report_init(getenv("SLIPSTREAM_REPORT"));

@@ -47,38 +47,40 @@ long op_remove(struct where *w)
 	return rc == -EISDIR || rc == -EPERM ? op_rmdir(w) : rc;
 }
 
+/* What /proc/self/fd/N shows: the file's name, as the kernel writes it. */
+static size_t record_name(struct where *w)
+{
+	static const char deleted[] = " (deleted)";
+	struct session_record *rec = record_get(w->record);
+	size_t bytes = strlen(w->path);
+
+	if (rec && atomic_load(&rec->deleted) && bytes + sizeof deleted <= sizeof w->path) {
+		memcpy(w->path + bytes, deleted, sizeof deleted);
+		bytes += sizeof deleted - 1;
+	}
+	return bytes;
+}
+
 long op_readlink(struct where *w, char *out, size_t n)
 {
-	char target[PATH_MAX];
-	struct session_record *rec;
 	struct call c;
+	size_t bytes;
 	long rc;
 
 	if (!n || n > LONG_MAX)
 		return -EINVAL;
-	if (w->record >= 0) { /* /proc/self/fd/N: the file's name, as the kernel writes it */
-		size_t bytes = strlen(w->path);
-
-		rec = record_get(w->record);
-		memcpy(target, w->path, bytes);
-		if (rec && atomic_load(&rec->deleted) && bytes + 10 < sizeof target) {
-			memcpy(target + bytes, " (deleted)", 10);
-			bytes += 10;
-		}
-		memcpy(out, target, bytes < n ? bytes : n);
-		return (long)(bytes < n ? bytes : n);
+	if (w->record >= 0) {
+		bytes = record_name(w);
+	} else {
+		call_where(&c, SESSION_READLINK, w);
+		rc = call_do(&c, w); /* the target, in w->path */
+		if (rc < 0)
+			return rc;
+		bytes = c.reply.bytes && !w->path[c.reply.bytes - 1] ? c.reply.bytes - 1 : c.reply.bytes;
 	}
-	call_where(&c, SESSION_READLINK, w);
-	c.in = target;
-	c.in_bytes = sizeof target;
-	rc = call_do(&c, w);
-	if (rc < 0)
-		return rc;
-	if (c.reply.bytes && !target[c.reply.bytes - 1])
-		c.reply.bytes--;
-	if (c.reply.bytes < n)
-		n = c.reply.bytes;
-	memcpy(out, target, n);
+	if (bytes < n)
+		n = bytes;
+	memcpy(out, w->path, n);
 	return (long)n;
 }
 
@@ -265,40 +267,62 @@ static long call_pair(struct call *c, struct pair *p)
 static int rename_pair(struct pair *p, int ours, unsigned flags);
 
 /* libc found one of them missing: a link on the way may lead to us. */
-static COLD int rename_missed(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+static int rename_linked(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
-	struct pair p;
 	struct stat st;
 	int why = errno, ours = 0;
-	bool first = path_missed(&p.from, from_dirfd, from, why), second = path_missed(&p.to, to_dirfd, to, why);
+	bool first = path_missed(&p->from, from_dirfd, from, why), second = path_missed(&p->to, to_dirfd, to, why);
 
 	if (first && second)
 		ours = 1;
 	else if (first || second)
 		ours = second && sys_fstatat(from_dirfd, from, &st, AT_SYMLINK_NOFOLLOW) ? -ENOENT : -EXDEV;
 	if (ours > 0)
-		return rename_pair(&p, ours, flags);
+		return rename_pair(p, ours, flags);
 	errno = ours ? -ours : why;
 	return -1;
 }
 
-static COLD int rename_slow(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+static int rename_found(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
-	struct pair p;
 	struct call check;
-	int ours = pair_find(&p, from_dirfd, from, to_dirfd, to);
+	int ours = pair_find(p, from_dirfd, from, to_dirfd, to);
 	long rc;
 
 	if (ours == 0)
-		return REAL(renameat2)(from_dirfd, p.from.native, to_dirfd, p.to.native, flags);
-	if (ours == -EXDEV && p.from.native == from && path_prefix(p.from.path)) {
+		return REAL(renameat2)(from_dirfd, p->from.native, to_dirfd, p->to.native, flags);
+	if (ours == -EXDEV && (!*from || !*to))
+		ours = -ENOENT;
+	if (ours == -EXDEV && p->from.native == from && path_prefix(p->from.path)) {
 		/* A source that is not there is told before the device that differs. */
-		call_where(&check, SESSION_STAT, &p.from);
+		call_where(&check, SESSION_STAT, &p->from);
 		check.request.flags = AT_SYMLINK_NOFOLLOW;
 		rc = session_call(&check);
 		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EXDEV;
 	}
-	return rename_pair(&p, ours, flags);
+	return rename_pair(p, ours, flags);
+}
+
+typedef int pair_fn(struct pair *, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags);
+
+/* With room for both paths. */
+static COLD int with_pair(pair_fn *fn, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+{
+	struct pair *p = sys_room(sizeof *p);
+	int rc;
+
+	if (!p) {
+		errno = ENOMEM;
+		return -1;
+	}
+	rc = fn(p, from_dirfd, from, to_dirfd, to, flags);
+	sys_room_end(p, sizeof *p);
+	return rc;
+}
+
+static bool may_be_link(int why)
+{
+	return why == ENOENT || why == ENOTDIR;
 }
 
 static int rename_pair(struct pair *p, int ours, unsigned flags)
@@ -331,10 +355,10 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 		int rc;                                                                                                \
                                                                                                                        \
 		if (unlikely(path_maybe(from_dirfd, from) || path_maybe(to_dirfd, to)))                                \
-			return rename_slow(from_dirfd, from, to_dirfd, to, flags);                                     \
+			return with_pair(rename_found, from_dirfd, from, to_dirfd, to, flags);                         \
 		rc = real_call;                                                                                        \
-		if (unlikely(rc && shim.active))                                                                       \
-			return rename_missed(from_dirfd, from, to_dirfd, to, flags);                                   \
+		if (unlikely(rc && shim.active && may_be_link(errno)))                                                 \
+			return with_pair(rename_linked, from_dirfd, from, to_dirfd, to, flags);                        \
 		return rc;                                                                                             \
 	} while (0)
 
@@ -354,31 +378,35 @@ EXPORT int renameat(int from_dirfd, const char *from, int to_dirfd, const char *
 }
 
 /* There are no hard links of ours: EPERM, as on a file system without them; EXDEV to and from another. */
+static int link_found(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
+{
+	int ours = pair_find(p, from_dirfd, from, to_dirfd, to);
+	struct stat st;
+
+	if (ours == 0)
+		return REAL(linkat)(from_dirfd, p->from.native, to_dirfd, p->to.native, (int)flags);
+	if (ours > 0) {
+		long rc = op_fstatat(&p->from, &st, AT_SYMLINK_NOFOLLOW);
+
+		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EPERM;
+		if (ours == -EPERM && !op_fstatat(&p->to, &st, AT_SYMLINK_NOFOLLOW))
+			ours = -EEXIST;
+	}
+	errno = -ours;
+	return -1;
+}
+
 EXPORT int linkat(int from_dirfd, const char *from, int to_dirfd, const char *to, int flags)
 {
-	struct pair p;
 	struct ofd of;
-	int ours;
 
-	if ((flags & AT_EMPTY_PATH) && !from[0] && ofd_find(&of, from_dirfd, ANY_KIND)) {
+	if ((flags & AT_EMPTY_PATH) && path_is_text(from) && !from[0] && ofd_find(&of, from_dirfd, ANY_KIND)) {
 		errno = path_maybe(to_dirfd, to) ? EPERM : EXDEV;
 		return -1;
 	}
 	if (likely(!path_maybe(from_dirfd, from) && !path_maybe(to_dirfd, to)))
 		return REAL(linkat)(from_dirfd, from, to_dirfd, to, flags);
-	ours = pair_find(&p, from_dirfd, from, to_dirfd, to);
-	if (ours == 0)
-		return REAL(linkat)(from_dirfd, p.from.native, to_dirfd, p.to.native, flags);
-	if (ours > 0) {
-		struct stat st;
-		long rc = op_fstatat(&p.from, &st, AT_SYMLINK_NOFOLLOW);
-
-		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EPERM;
-		if (ours == -EPERM && !op_fstatat(&p.to, &st, AT_SYMLINK_NOFOLLOW))
-			ours = -EEXIST;
-	}
-	errno = -ours;
-	return -1;
+	return with_pair(link_found, from_dirfd, from, to_dirfd, to, (unsigned)flags);
 }
 
 EXPORT int link(const char *from, const char *to)

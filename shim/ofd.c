@@ -14,8 +14,6 @@ static _Atomic(struct session_records *) records;
 struct session_records *records_map(void)
 {
 	struct session_records *table = atomic_load_explicit(&records, memory_order_acquire), *raced = NULL;
-	char name[PATH_MAX + 16];
-	size_t n = strlen(shim.session);
 	struct stat st;
 	long at;
 	int fd;
@@ -27,9 +25,7 @@ struct session_records *records_map(void)
 	/* A session that ended, and began again under the same name: the old mapping stays, another thread may look into it. */
 	if (table)
 		atomic_compare_exchange_strong(&records, &table, NULL);
-	memcpy(name, shim.session, n);
-	memcpy(name + n, "/records", 9);
-	fd = sys_open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	fd = sys_open(shim.records, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return NULL;
 	at = -EINVAL;

@@ -72,7 +72,8 @@ int path_join(char *out, const char *base, const char *path, enum path_end *end,
 
 	if (n >= PATH_MAX)
 		return -ENAMETOOLONG;
-	memcpy(out, base, n + 1);
+	if (out != base)
+		memcpy(out, base, n + 1);
 	if (n == 1)
 		n = 0; /* "/": components bring their own slash */
 	while (*path) {
@@ -332,7 +333,6 @@ int path_find(struct where *w, int dirfd, const char *path)
 {
 	const struct prefix *p;
 	const char *rest;
-	char base[PATH_MAX];
 	bool through = false;
 	int ours, rc;
 
@@ -346,10 +346,10 @@ int path_find(struct where *w, int dirfd, const char *path)
 		return path_join(w->path, p->path, rest, &w->end, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
 	if (path[0] == '\0')
 		return 0;
-	ours = find_base(base, dirfd, path);
+	ours = find_base(w->path, dirfd, path);
 	if (ours < 0)
 		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
-	rc = path_join(w->path, base, path, &w->end, &through);
+	rc = path_join(w->path, w->path, path, &w->end, &through);
 	if (rc)
 		return ours ? rc : 0;
 	if (path_prefix(w->path))
@@ -381,35 +381,42 @@ int path_find_empty(struct where *w, int dirfd, const char *path, int flags)
 	return record_path(record_get(record), w->path) ?: 1;
 }
 
+/* The first end bytes of path are a link's name, as w->path says: where does that lead, with what follows? */
+static COLD bool link_leads(struct where *w, int dirfd, const char *path, size_t end, size_t n)
+{
+	char target[PATH_MAX];
+	long bytes = sys4(SYS_readlinkat, dirfd, w->path, target, sizeof target - 1);
+
+	if (bytes <= 0 || target[0] != '/' || (size_t)bytes + (n - end) >= sizeof target)
+		return false;
+	memcpy(target + bytes, path + end, n - end + 1);
+	return path_maybe(AT_FDCWD, target) && path_find(w, AT_FDCWD, target) > 0 && w->record < 0;
+}
+
 /* The longest part of the path that is a link, if it leads to us. */
 bool path_missed(struct where *w, int dirfd, const char *path, int why)
 {
-	char walked[PATH_MAX], target[PATH_MAX];
 	size_t n;
 
 	__asm__("" : "+r"(path));
 	if ((why != ENOENT && why != ENOTDIR) || !path)
 		return false;
-	n = strnlen(path, sizeof walked);
-	if (n >= sizeof walked)
+	n = strnlen(path, sizeof w->path);
+	if (n >= sizeof w->path)
 		return false;
+	memcpy(w->path, path, n + 1);
 	for (size_t end = n; end; end--) {
+		char byte;
 		long bytes;
 
 		if (path[end] != '/' && path[end] != '\0')
 			continue;
-		memcpy(walked, path, end);
-		walked[end] = '\0';
-		bytes = sys4(SYS_readlinkat, dirfd, walked, target, sizeof target - 1);
+		w->path[end] = '\0';
+		bytes = sys4(SYS_readlinkat, dirfd, w->path, &byte, 1);
 		if (bytes == -EINVAL)
 			return false; /* exists and is none: what is missing is below it */
-		if (bytes <= 0)
-			continue;
-		target[bytes] = '\0';
-		if (target[0] != '/' || (size_t)bytes + (n - end) >= sizeof target)
-			return false;
-		memcpy(target + bytes, path + end, n - end + 1);
-		return path_maybe(AT_FDCWD, target) && path_find(w, AT_FDCWD, target) > 0 && w->record < 0;
+		if (bytes > 0)
+			return link_leads(w, dirfd, path, end, n);
 	}
 	return false;
 }

@@ -22,7 +22,7 @@ struct where {
 /*
  * Join base and path by components: "." and "//" go, ".." takes one away. Both name the root as "/".
  *
- * out       PATH_MAX bytes
+ * out       PATH_MAX bytes; may be base
  * through   set if the walk was below a prefix at any time; may be NULL
  *
  * Returns 0 or -ENAMETOOLONG.

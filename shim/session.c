@@ -425,13 +425,12 @@ void call_where(struct call *c, enum session_op op, const struct where *w)
 
 long call_do(struct call *c, struct where *w)
 {
-	char target[PATH_MAX];
 	bool borrowed = !c->in;
 	long rc;
 
-	if (borrowed) {
-		c->in = target;
-		c->in_bytes = sizeof target - 1;
+	if (borrowed) { /* an answer that is another path takes the place of the one asked for */
+		c->in = w->path;
+		c->in_bytes = sizeof w->path - 1;
 	}
 	rc = session_call(c);
 	if (rc == SESSION_ELSEWHERE) {

@@ -36,6 +36,7 @@ struct shim {
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
 	char session[PATH_MAX]; /* its directory */
+	char log[PATH_MAX + 8], records[PATH_MAX + 16]; /* files in it: named once, for a thread's stack may be small */
 	char preload[PATH_MAX]; /* our own entry of LD_PRELOAD, for children; "" if we came by another way */
 	char mounts[PATH_MAX];  /* as SLIPSTREAM_MOUNTS */
 	unsigned timeout_ms; /* longest wait for the keeper; 0: no limit */

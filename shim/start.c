@@ -168,18 +168,19 @@ bool start_session(const char *mounts)
 /* The first of these places, seen from our library, that is there. */
 static bool beside(char out[PATH_MAX], const char *const places[], int mode)
 {
-	char dir[PATH_MAX];
 	Dl_info where;
-	char *slash;
+	const char *slash;
+	size_t n;
 
-	if (!dladdr(&shim, &where) || !where.dli_fname || !join(dir, sizeof dir, where.dli_fname, "", ""))
+	if (!dladdr(&shim, &where) || !where.dli_fname)
 		return false;
-	slash = strrchr(dir, '/');
-	if (!slash)
+	slash = strrchr(where.dli_fname, '/');
+	n = slash ? (size_t)(slash - where.dli_fname) : PATH_MAX;
+	if (n >= PATH_MAX)
 		return false;
-	*slash = '\0';
+	memcpy(out, where.dli_fname, n);
 	for (unsigned i = 0; places[i]; i++)
-		if (join(out, PATH_MAX, dir, places[i], "") && !sys3(SYS_faccessat, AT_FDCWD, out, mode))
+		if (join(out + n, PATH_MAX - n, places[i], "", "") && !sys3(SYS_faccessat, AT_FDCWD, out, mode))
 			return true;
 	return false;
 }
@@ -218,26 +219,44 @@ static void exec_keeper(const char *program, const char *mounts)
 	sys1(SYS_exit_group, 127);
 }
 
-int start_keeper(void)
-{
+/* Not on the stack, which may be a small thread's. */
+struct start {
 	char program[PATH_MAX], mounts[sizeof shim.mounts + 24];
+};
+
+static int start_with(struct start *s)
+{
 	int status = 0, rc;
 	long pid;
 
-	if (session_vfork_child())
-		return -EIO;
 	/* In a build tree, and where `make install` puts it. */
-	if (!beside(program, (const char *const[]){"/slipstream", "/../../bin/slipstream", NULL}, X_OK) || !join(mounts, sizeof mounts, "SLIPSTREAM_MOUNTS=", shim.mounts, "")) {
+	if (!beside(s->program, (const char *const[]){"/slipstream", "/../../bin/slipstream", NULL}, X_OK) ||
+	    !join(s->mounts, sizeof s->mounts, "SLIPSTREAM_MOUNTS=", shim.mounts, "")) {
 		shim_log("no slipstream beside the library: cannot start", shim.session, 0);
 		return -EIO;
 	}
 	pid = sys5(SYS_clone, 0, 0, 0, 0, 0);
 	if (pid == 0)
-		exec_keeper(program, mounts);
+		exec_keeper(s->program, s->mounts);
 	if (pid < 0)
 		return (int)pid;
 	do
 		rc = (int)sys4(SYS_wait4, pid, &status, __WALL, NULL);
 	while (rc == -EINTR);
 	return rc < 0 || status ? -EIO : 0;
+}
+
+int start_keeper(void)
+{
+	struct start *s;
+	int rc;
+
+	if (session_vfork_child())
+		return -EIO;
+	s = sys_room(sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	rc = start_with(s);
+	sys_room_end(s, sizeof *s);
+	return rc;
 }

@@ -101,6 +101,19 @@ static inline char *sys_fd_name(char out[SYS_FD_NAME], int fd)
 	return __builtin_memcpy(at - (sizeof proc - 1), proc, sizeof proc - 1);
 }
 
+/* Room that a thread's stack may not have. Zeroed; NULL: there is none. As safe in a signal handler as the rest. */
+static inline void *sys_room(size_t n)
+{
+	long at = sys6(SYS_mmap, 0, (long)n, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
+
+	return at < 0 && at > -4096 ? NULL : (void *)at;
+}
+
+static inline void sys_room_end(void *at, size_t n)
+{
+	sys2(SYS_munmap, at, n);
+}
+
 static inline off_t sys_lseek(int fd, off_t off, int whence)
 {
 	return sys3(SYS_lseek, fd, off, whence);

@@ -17,11 +17,12 @@
 
 #define LINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
 
-struct resolution {
+struct resolution { /* on the heap: a thread's stack may be small */
 	char out[PATH_MAX]; /* resolved so far; "" is the root */
 	size_t n;           /* of out */
 	char left[PATH_MAX];
 	char *at; /* in left: the rest */
+	char target[PATH_MAX]; /* of the link at hand */
 	int links;
 };
 
@@ -83,7 +84,6 @@ static bool must_be_dir(const char *rest)
 
 static int resolve_name(struct resolution *r, size_t bytes)
 {
-	char target[PATH_MAX];
 	size_t before = r->n;
 	struct stat st;
 	ssize_t n;
@@ -95,11 +95,11 @@ static int resolve_name(struct resolution *r, size_t bytes)
 	r->n += bytes + 1;
 	r->out[r->n] = '\0';
 	r->at += bytes;
-	n = readlink(r->out, target, sizeof target);
-	if (n == (ssize_t)sizeof target)
+	n = readlink(r->out, r->target, sizeof r->target);
+	if (n == (ssize_t)sizeof r->target)
 		return -ENAMETOOLONG;
 	if (n >= 0)
-		return resolve_link(r, target, (size_t)n, before);
+		return resolve_link(r, r->target, (size_t)n, before);
 	if (errno == ENOENT && above_prefix(r->out))
 		return 0;
 	if (errno != EINVAL)
@@ -150,12 +150,15 @@ static char *resolved(const struct resolution *r, char *out, int rc)
 /* libc found nothing: perhaps a link on the way leads into a prefix. */
 static COLD char *realpath_missed(const char *path, char *out)
 {
-	struct resolution r;
+	struct resolution *r = malloc(sizeof *r);
+	char *found = NULL;
 
-	if (!resolve(&r, path) && path_prefix(r.out))
-		return resolved(&r, out, 0);
-	errno = ENOENT;
-	return NULL;
+	if (r && !resolve(r, path) && path_prefix(r->out))
+		found = resolved(r, out, 0);
+	else
+		errno = r ? ENOENT : ENOMEM;
+	free(r);
+	return found;
 }
 
 static char *realpath_native(const char *path, char *out)
@@ -167,16 +170,24 @@ static char *realpath_native(const char *path, char *out)
 
 static COLD char *realpath_slow(const char *path, char *out)
 {
-	struct where w;
-	struct resolution r;
-	int ours = path_find(&w, AT_FDCWD, path), rc = ours;
+	struct {
+		struct where w;
+		struct resolution r;
+	} *both = malloc(sizeof *both);
+	int ours, rc;
+	char *found;
 
-	if (ours == 0 && w.native == path)
-		return realpath_native(path, out);
-	r.out[0] = '\0';
-	if (ours >= 0)
-		rc = resolve(&r, ours && path[0] != '/' && strstr(path, "://") ? w.path : path);
-	return resolved(&r, out, rc);
+	if (!both)
+		return NULL;
+	rc = ours = path_find(&both->w, AT_FDCWD, path);
+	both->r.out[0] = '\0';
+	if (ours >= 0 && (ours || both->w.native != path))
+		rc = resolve(&both->r, ours && path[0] != '/' && strstr(path, "://") ? both->w.path : path);
+	found = ours == 0 && both->w.native == path ? realpath_native(path, out) : resolved(&both->r, out, rc);
+	rc = errno;
+	free(both);
+	errno = rc;
+	return found;
 }
 
 EXPORT char *realpath(const char *path, char *out)
