@@ -99,12 +99,11 @@ static bool owns(const struct request *r, const struct session_attr *attr)
 /* Every record that is about this file says so. Under the lock. */
 static void records_attr(struct keeper *k, const char *path, const struct session_attr *attr)
 {
-	for (int i = 0; i < records_high(k->records); i++) {
+	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	{
 		struct session_record *rec = record_at(k->records, i);
-		uint32_t kind = atomic_load(&rec->kind);
 
-		if (kind != SESSION_FREE && kind != SESSION_STAGED && !atomic_load(&rec->deleted) &&
-		    !strcmp(rec->path, path))
+		if (!atomic_load(&rec->deleted) && !strcmp(rec->path, path))
 			record_set_attr(k->records, i, attr);
 	}
 }

@@ -14,7 +14,6 @@
 #define CACHED_MAX  1024u
 #define WEIGH_MS    1000
 #define LITTLE_ROOM (16u << 20)
-#define CACHED_KEEP 768u /* once there are more than that: so that it is not done for every file */
 
 static int64_t ns_of(struct timespec t)
 {
@@ -359,16 +358,22 @@ static bool weighed_lately(const struct keeper *k)
 	return k->inodes.weighed_ms && now_ms() - k->inodes.weighed_ms < WEIGH_MS;
 }
 
+/* Of the descriptors we may have, a quarter: the rest is for files that are open, connections, the cluster. */
+unsigned cached_max(const struct keeper *k)
+{
+	return k->files_max && k->files_max / 4 < CACHED_MAX ? (unsigned)(k->files_max / 4) : CACHED_MAX;
+}
+
 /* Published files beyond the bounds. */
 static void cached_trim(struct keeper *k, bool all)
 {
-	unsigned count = HASH_CNT(by_path, k->inodes.by_path);
+	unsigned count = HASH_CNT(by_path, k->inodes.by_path), max = cached_max(k);
 	uint64_t excess = all || weighed_lately(k) ? 0 : cached_excess(k, 0);
 
 	if (all)
 		cached_evict(k, 0, 0);
-	else if (excess || count > CACHED_MAX)
-		cached_evict(k, excess, count > CACHED_MAX ? CACHED_KEEP : CACHED_MAX);
+	else if (excess || count > max) /* some more, so that it is not done for every file */
+		cached_evict(k, excess, count > max ? max / 4 * 3 : max);
 }
 
 bool inodes_room(struct keeper *k, uint64_t wanted)
@@ -380,7 +385,7 @@ bool inodes_room(struct keeper *k, uint64_t wanted)
 		return true;
 	excess = cached_excess(k, wanted ? wanted : 1);
 	if (excess)
-		cached_evict(k, excess, CACHED_MAX);
+		cached_evict(k, excess, cached_max(k));
 	return !k->stage_max || k->inodes.staged_bytes + wanted < k->stage_max;
 }
 
@@ -455,7 +460,7 @@ static void inode_adopt(struct keeper *k, int record)
 
 void inodes_adopt(struct keeper *k)
 {
-	for (int i = 0; i < records_high(k->records); i++)
-		if (atomic_load(&record_at(k->records, i)->kind) == SESSION_STAGED && !k->of_record[i])
-			inode_adopt(k, i);
+	RECORDS_EACH(k, i, RECORD_KIND(STAGED))
+	if (!k->of_record[i])
+		inode_adopt(k, i);
 }

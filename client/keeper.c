@@ -62,14 +62,17 @@ static void signals_block(bool inside)
 		signal(SIGPIPE, SIG_IGN);
 }
 
-static void limits_raise(void)
+static void limits_take(struct keeper *k)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files))
 		return;
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	if (!k->inside) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	k->files_max = files.rlim_cur;
 }
 
 static void identity_set(struct keeper *k)
@@ -232,8 +235,7 @@ int keeper_run(const struct keeper_options *options)
 	if (rc)
 		return failed(rc, rc == -EWOULDBLOCK ? "this session has a keeper already" : k->dir);
 	umask(077);
-	if (!k->inside)
-		limits_raise();
+	limits_take(k);
 	locks_init(k);
 	identity_set(k);
 	settings_take(k);

@@ -41,7 +41,7 @@ struct keeper {
 	char user[64]; /* who the session authenticates as */
 	int64_t ttl_ms, linger_ms;
 	bool fsync_publishes, inside;
-	uint64_t stage_max, page_max;
+	uint64_t stage_max, page_max, files_max; /* files_max: descriptors we may have; 0: not known */
 
 	struct records *records;
 	struct page_cache *pages; /* NULL: none */
@@ -86,6 +86,10 @@ struct request {
 	bool fd_lent; /* not to be closed after sending */
 	_Atomic uint32_t *passing; /* fd's record counts it until our copy is closed; NULL: none */
 };
+
+/* Every record of these kinds. */
+#define RECORDS_EACH(k, i, kinds)                                                                                      \
+	for (int i = records_next((k)->records, 0, kinds); i >= 0; i = records_next((k)->records, i + 1, kinds))
 
 /* Answers one request: reply.rc. */
 typedef int64_t request_handler(struct request *);
@@ -174,6 +178,10 @@ uint64_t hidden_id(void);
 int inode_fetch(struct keeper *, struct spot *, bool content, struct inode **);
 /* path's inode, made if need be, for writing. A reference. The caller holds the name. */
 int inode_for_writing(struct keeper *, struct spot *, bool content, struct inode **);
+/* Files that may be kept open as a cache, of each kind. */
+unsigned cached_max(const struct keeper *);
+/* Out of descriptors or records: let go what is only a cache. */
+void caches_empty(struct keeper *);
 /* Locked: down to so many of those that nobody has open; those whose file was written since go in any case. */
 void locals_trim(struct keeper *, unsigned keep);
 /* Locked: the inode whose content a LOCAL record's readers are to see by now, or NULL. */

@@ -257,7 +257,7 @@ int64_t request_list(struct request *r)
 			return rc;
 	}
 	lock_take(&k->lock);
-	if (atomic_load(&rec->kind) != SESSION_DIRECTORY) { /* closed meanwhile */
+	if (atomic_load(&rec->kind) != SESSION_DIRECTORY || (!l && !k->of_record[record])) { /* closed meanwhile */
 		lock_drop(&k->lock);
 		listing_free(l);
 		return -EBADF;

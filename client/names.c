@@ -233,11 +233,11 @@ static int name_hide(struct keeper *k, const char *path, const struct place *at)
 /* Records that are about path say that it is gone. Under the lock. */
 static void records_deleted(struct keeper *k, const char *path)
 {
-	for (int i = 0; i < records_high(k->records); i++) {
+	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	{
 		struct session_record *rec = record_at(k->records, i);
-		uint32_t kind = atomic_load(&rec->kind);
 
-		if (kind != SESSION_FREE && kind != SESSION_STAGED && !strcmp(rec->path, path))
+		if (!strcmp(rec->path, path))
 			atomic_store(&rec->deleted, 1);
 	}
 }
@@ -372,12 +372,11 @@ static void move_below(const struct move *m)
 		if (snprintf(path, sizeof path, "%s%s", m->to, in->path + n) < PATH_MAX)
 			inode_rename(m->k, in, path);
 	}
-	for (int i = 0; i < records_high(m->k->records); i++) {
+	RECORDS_EACH(m->k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	{
 		struct session_record *rec = record_at(m->k->records, i);
-		uint32_t kind = atomic_load(&rec->kind);
 
-		if (kind == SESSION_FREE || kind == SESSION_STAGED || atomic_load(&rec->deleted) ||
-		    !path_below(rec->path, m->from))
+		if (atomic_load(&rec->deleted) || !path_below(rec->path, m->from))
 			continue;
 		if (snprintf(path, sizeof path, "%s%s", m->to, rec->path + n) < PATH_MAX)
 			record_set_path(m->k->records, i, path);

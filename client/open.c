@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define CREATE_ROUNDS 40
-#define LOCALS_MAX    1024u
 #define FETCH_BYTES   (1u << 20)
 
 /* What a fresh description of a staging file is opened with. */
@@ -368,12 +367,12 @@ static int64_t open_local(struct request *r, struct spot *s, int flags)
 	}
 	lock_take(&k->lock);
 	if (k->locals_overridden)
-		locals_trim(k, LOCALS_MAX);
+		locals_trim(k, cached_max(k));
 	l = local_find(k, s->at.mount->index, s->st.id);
 	if (l && fd >= 0)
 		close(fd);
 	else if (!l && fd >= 0) {
-		locals_trim(k, LOCALS_MAX);
+		locals_trim(k, cached_max(k));
 		l = local_new(k, s, fd);
 	}
 	in = inode_find(k, s->path);
@@ -681,7 +680,7 @@ static int64_t open_unnamed(struct request *r, int flags)
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */
 
-int64_t request_open(struct request *r)
+static int64_t open_request(struct request *r)
 {
 	int flags = (int)r->head->flags;
 	struct spot s;
@@ -702,6 +701,25 @@ int64_t request_open(struct request *r)
 		rc = open_spot(r, &s, flags);
 	spot_release(&s);
 	return rc;
+}
+
+void caches_empty(struct keeper *k)
+{
+	lock_take(&k->lock);
+	locals_trim(k, 0); /* they may refer to an inode */
+	inodes_trim(k, true);
+	lock_drop(&k->lock);
+}
+
+int64_t request_open(struct request *r)
+{
+	int64_t rc = open_request(r);
+
+	if (rc != -ENFILE && rc != -EMFILE)
+		return rc;
+	caches_empty(r->k);
+	rc = open_request(r);
+	return rc == -EMFILE ? -ENFILE : rc; /* it is not the program that has too many */
 }
 
 int64_t request_content(struct request *r)

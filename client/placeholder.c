@@ -158,10 +158,10 @@ int directory_open(struct keeper *k, const struct spot *s, int flags, int *recor
 
 int directory_record(struct keeper *k, int watch)
 {
-	int found = -ENOENT;
+	int found = -ENOENT, high = records_high(k->records);
 
 	lock_take(&k->lock);
-	for (int i = 0; i < records_high(k->records) && found < 0; i++)
+	for (int i = 0; i < high && found < 0; i++)
 		if (k->watch_of[i] == watch && atomic_load(&record_at(k->records, i)->kind) == SESSION_DIRECTORY)
 			found = i;
 	lock_drop(&k->lock);

@@ -319,29 +319,35 @@ void publish_wait(struct keeper *k, struct inode *in, bool cancel)
 	in->refs--; /* the caller, who has the lock, still uses it */
 }
 
+/* Locked, and let go meanwhile; the inode is claimed. */
+static int publish_now(struct keeper *k, struct inode *in, bool sync)
+{
+	int rc;
+
+	inode_get(in);
+	lock_drop(&k->lock);
+	rc = publish_run(k, in, sync);
+	lock_take(&k->lock);
+	in->refs--; /* the caller, who has the lock, still uses it */
+	return rc;
+}
+
 int publish_closed(struct keeper *k, struct inode *in)
 {
 	int rc;
 
 	lock_take(&k->lock);
-	while ((rc = claim(k, in)) == -EBUSY)
-		publish_wait(k, in, false);
+	/* Cancelled: somebody writes again, then it is his; or its directory was renamed, then it goes on under the new name. */
+	while ((rc = claim(k, in)) == -EBUSY || (!rc && (rc = publish_now(k, in, false)) == -ECANCELED))
+		if (rc == -EBUSY)
+			publish_wait(k, in, false);
 	if (rc == -EAGAIN) {
 		in->probes = 0;
 		probe_later(k, in);
 	}
-	if (rc) {
-		rc = in->state == INODE_FAILED ? in->error : 0;
-		lock_drop(&k->lock);
-		return rc;
-	}
-	inode_get(in);
+	rc = in->state == INODE_FAILED ? in->error : 0;
 	lock_drop(&k->lock);
-	rc = publish_run(k, in, false);
-	lock_take(&k->lock);
-	inode_put(k, in);
-	lock_drop(&k->lock);
-	return rc == -ECANCELED ? 0 : rc;
+	return rc;
 }
 
 int publish_sync(struct keeper *k, struct inode *in)
@@ -354,14 +360,13 @@ int publish_sync(struct keeper *k, struct inode *in)
 		lock_drop(&k->lock);
 		return 0;
 	}
-	inode_get(in);
-	in->busy = true;
-	in->again = false;
-	atomic_store(&in->cancel, false);
-	lock_drop(&k->lock);
-	rc = publish_run(k, in, true);
-	lock_take(&k->lock);
-	inode_put(k, in);
+	do {
+		publish_wait(k, in, false);
+		in->busy = true;
+		in->again = false;
+		atomic_store(&in->cancel, false);
+		rc = publish_now(k, in, true);
+	} while (rc == -ECANCELED && in->linked);
 	lock_drop(&k->lock);
 	return rc == -ECANCELED ? 0 : rc;
 }

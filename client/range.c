@@ -118,7 +118,9 @@ static void range_put(struct range *g)
 
 	if (atomic_fetch_sub(&g->refs, 1) != 1)
 		return;
-	if (pthread_create(&thread, NULL, range_free_thread, g))
+	if (!g->positioned && !g->sequential && !*g->hidden)
+		range_free(g);
+	else if (pthread_create(&thread, NULL, range_free_thread, g))
 		range_free(g);
 	else
 		pthread_detach(thread);
@@ -208,9 +210,9 @@ void ranges_overridden(struct keeper *k, struct inode *in)
 {
 	if (!in->linked)
 		return;
-	for (int i = 0; i < records_high(k->records); i++)
-		if (range_of(k, i, in->path))
-			range_override(k, i, in);
+	RECORDS_EACH(k, i, RECORD_KIND(RANGE))
+	if (range_of(k, i, in->path))
+		range_override(k, i, in);
 }
 
 struct inode *range_inode(struct keeper *k, int record)
@@ -222,9 +224,9 @@ struct inode *range_inode(struct keeper *k, int record)
 
 bool ranges_named(struct keeper *k, const char *path)
 {
-	for (int i = 0; i < records_high(k->records); i++)
-		if (range_of(k, i, path) && !(k->of_record[i] && ((struct range *)k->of_record[i])->inode))
-			return true;
+	RECORDS_EACH(k, i, RECORD_KIND(RANGE))
+	if (range_of(k, i, path) && !(k->of_record[i] && ((struct range *)k->of_record[i])->inode))
+		return true;
 	return false;
 }
 
@@ -232,7 +234,8 @@ void ranges_unlinked(struct keeper *k, const char *path, uint64_t hidden)
 {
 	bool first = true;
 
-	for (int i = 0; i < records_high(k->records); i++) {
+	RECORDS_EACH(k, i, RECORD_KIND(RANGE))
+	{
 		struct range *g = k->of_record[i];
 		struct record_private private;
 

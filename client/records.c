@@ -30,6 +30,7 @@ struct records {
 	struct session_records *table;
 	struct lock lock;                   /* LOCK_RECORDS, guards the rest, and writing to the table */
 	int32_t bucket_of[SESSION_RECORDS]; /* -1: none */
+	uint8_t kind[SESSION_RECORDS];      /* as in the table, where each is a page apart */
 	uint32_t free[SESSION_RECORDS];     /* a ring of indices */
 	uint32_t free_first, free_count;
 	int high;
@@ -109,7 +110,8 @@ static void records_adopt(struct records *r)
 			write_end(rec);
 		atomic_store(&rec->passing, 0);
 		rec->path[sizeof rec->path - 1] = '\0';
-		if (atomic_load(&rec->kind) == SESSION_FREE) {
+		r->kind[i] = (uint8_t)atomic_load(&rec->kind);
+		if (r->kind[i] == SESSION_FREE) {
 			r->free[r->free_count++] = (uint32_t)i;
 		} else {
 			r->high = i + 1;
@@ -256,6 +258,7 @@ int record_new(struct records *r, const struct record_identity *identity, const 
 	atomic_fetch_add(&rec->serial, 1);
 	atomic_store(&rec->kind, (uint32_t)identity->kind);
 	write_end(rec);
+	r->kind[index] = (uint8_t)identity->kind;
 	bucket_insert(r, index);
 	if (index >= r->high)
 		r->high = index + 1;
@@ -274,6 +277,7 @@ void record_free(struct records *r, int index)
 		atomic_store(&rec->kind, SESSION_FREE);
 		rec->kernel_dev = rec->kernel_ino = 0;
 		write_end(rec);
+		r->kind[index] = SESSION_FREE;
 		bucket_remove(r, index);
 		r->free[(r->free_first + r->free_count++) % SESSION_RECORDS] = (uint32_t)index;
 		atomic_fetch_sub(&r->table->live, 1);
@@ -313,6 +317,18 @@ int records_high(struct records *r)
 	high = r->high;
 	lock_drop(&r->lock);
 	return high;
+}
+
+int records_next(struct records *r, int from, unsigned kinds)
+{
+	int found = -1;
+
+	lock_take(&r->lock);
+	for (int i = from < 0 ? 0 : from; i < r->high && found < 0; i++)
+		if (kinds >> r->kind[i] & 1)
+			found = i;
+	lock_drop(&r->lock);
+	return found;
 }
 
 unsigned records_live(struct records *r)

@@ -26,6 +26,8 @@ struct record_private {
 #define RECORD_DIRTY    1u /* STAGED: may hold what is not published */
 #define RECORD_RESERVED 2u /* STAGED: file_id is an incomplete file under its own name */
 
+#define RECORD_KIND(k) (1u << SESSION_##k)
+
 struct record_identity {
 	enum session_kind kind;
 	dev_t dev;
@@ -46,6 +48,8 @@ int record_find(struct records *, dev_t dev, ino_t ino); /* index, or -ENOENT */
 /* NULL: no such index. The record may be free. */
 struct session_record *record_at(struct records *, int index);
 int records_high(struct records *); /* one past the highest index ever used */
+/* The first record from an index on that is of one of these kinds (RECORD_KIND), or -1. The table itself is not touched. */
+int records_next(struct records *, int from, unsigned kinds);
 unsigned records_live(struct records *);
 void records_set_keeper(struct records *, pid_t);
 void records_end(struct records *); /* the session is over: who has them mapped looks for another */

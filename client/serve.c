@@ -304,10 +304,7 @@ static int connection_new(struct keeper *k, int fd)
 /* Out of descriptors: room is made by what nobody uses, and the connection stays queued meanwhile. */
 static void make_room(struct keeper *k)
 {
-	lock_take(&k->lock);
-	inodes_trim(k, true);
-	locals_trim(k, 0);
-	lock_drop(&k->lock);
+	caches_empty(k);
 	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 static struct session s;
@@ -105,6 +106,11 @@ static bool eventually(bool (*is)(const void *), const void *context)
 static bool is_published(const void *path)
 {
 	return published(path) != NULL;
+}
+
+static bool record_is_free(const void *record)
+{
+	return atomic_load(&s.records->record[*(const int *)record].kind) == SESSION_FREE;
 }
 
 static const char *read_fd(int fd)
@@ -317,6 +323,132 @@ static void lets_a_writer_back_in(void **state)
 	assert_memory_equal(published("/big"), "late", 4);
 }
 
+/* A child that closes the file, and by its status tells what that said. */
+static pid_t close_in_child(int fd, int record)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	s.fd = -1;
+	_exit(session_close(&s, fd, record) ? 1 : 0);
+}
+
+static void close_waits_though_its_directory_moves(void **state)
+{
+	char *big = calloc(1, 4 << 20);
+	int fd, record, status = -1;
+	pid_t pid;
+
+	(void)state;
+	memset(big, 'x', 4 << 20);
+	assert_int_equal(mkdir(outside("/d"), 0755), 0);
+	put_outside("/d/f", "old", 3); /* a replacement has a name of its own, in a directory that will be gone */
+	fd = session_open(&s, "/t/d/f", O_WRONLY | O_TRUNC, 0);
+	record = s.reply.record;
+	assert_int_equal(write(fd, big, 4 << 20), 4 << 20);
+	free(big);
+	atomic_store(&local_knobs->write_ms, 50);
+	pid = close_in_child(fd, record);
+	close(fd);
+	poll(NULL, 0, 100); /* the upload is under way */
+	assert_int_equal(
+		session_ask(&s, (struct session_request){.op = SESSION_RENAME, .record = -1}, "/t/d", "/t/e", 5), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(strspn(published("/e/f"), "x"), (1 << 20) - 1); /* as much as published() shows */
+	assert_null(published("/d/f"));
+	assert_int_equal(session_op(&s, SESSION_SETTLE, NULL), 0);
+}
+
+/* While the keeper sleeps: so many closes of writers, of two files in turn, so that the kernel merges none. */
+static void closes(const int fd[2], int n)
+{
+	char name[32];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "/proc/self/fd/%d", fd[i % 2]);
+		close(open(name, O_WRONLY));
+	}
+}
+
+static void merged_events_and_none_at_all(void **state)
+{
+	static char big[300000];
+	int fd[2], range, range_record, dir, dir_record;
+
+	(void)state;
+	put_outside("/range", big, sizeof big);
+	for (int overflow = 0; overflow < 2; overflow++) {
+		char names[2][16];
+
+		for (int i = 0; i < 2; i++) {
+			snprintf(names[i], sizeof names[i], "/t/%d-%d", overflow, i);
+			fd[i] = session_open(&s, names[i], O_WRONLY | O_CREAT, 0600);
+			assert_int_equal(write(fd[i], names[i], strlen(names[i])), strlen(names[i]));
+		}
+		range = session_open(&s, "/t/range", O_RDONLY, 0);
+		range_record = s.reply.record;
+		dir = session_open(&s, "/t", O_RDONLY, 0);
+		dir_record = s.reply.record;
+		poll(NULL, 0, 50); /* the keeper has closed its copies */
+		kill(s.keeper, SIGSTOP);
+		if (overflow)
+			closes(fd, 20000); /* the queue has room for 16384 */
+		else
+			closes((int[]){fd[0], fd[0]}, 1000); /* one event */
+		for (int i = 0; i < 2; i++)
+			close(fd[i]);
+		close(range);
+		close(dir);
+		kill(s.keeper, SIGCONT);
+		for (int i = 0; i < 2; i++) {
+			assert_true(eventually(is_published, names[i] + 2));
+			assert_string_equal(published(names[i] + 2), names[i]);
+		}
+		assert_true(eventually(record_is_free, &range_record));
+		assert_true(eventually(record_is_free, &dir_record));
+	}
+}
+
+/* As many as there are records. */
+static void a_full_table_recovers(void **state)
+{
+	unsigned live = atomic_load(&s.records->live), most = 0;
+	int *fd = calloc(SESSION_RECORDS + 2, sizeof *fd), rc = 0, record;
+	struct rlimit files;
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_max < SESSION_RECORDS + 100) {
+		free(fd);
+		skip();
+	}
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){files.rlim_max, files.rlim_max});
+	assert_int_equal(session_write(&s, "/t/f", "f"), 0);
+	while (most <= SESSION_RECORDS && (rc = session_open(&s, "/t", O_RDONLY, 0)) >= 0)
+		fd[most++] = rc;
+	assert_int_equal(rc, -ENFILE);
+	assert_int_equal(most, SESSION_RECORDS); /* what was only a cache gave way */
+	assert_int_equal(session_open(&s, "/t/new", O_WRONLY | O_CREAT, 0600), -ENFILE);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/new"),
+			 -ENOENT); /* nothing stays of what did not get a descriptor */
+	assert_null(published("/new"));
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f"), 0);
+	for (unsigned i = 0; i < most; i++)
+		close(fd[i]);
+	free(fd);
+	for (int i = 0; i < 3000 && atomic_load(&s.records->live) > live + 2; i++)
+		poll(NULL, 0, 10);
+	assert_true(atomic_load(&s.records->live) <= live + 2);
+	rc = session_open(&s, "/t/new", O_WRONLY | O_CREAT, 0600);
+	record = s.reply.record;
+	assert_true(rc >= 0);
+	assert_int_equal(session_close(&s, rc, record), 0);
+	assert_string_equal(published("/new"), "");
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void syncs_and_goes_on(void **state)
 {
 	int fd, record;
@@ -440,11 +572,6 @@ static void lists_pending_files_and_hides_ours(void **state)
 	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f7"), 0);
 	assert_int_equal(atomic_load(&local_knobs->stats), stats); /* the listing told */
 	close(fd);
-}
-
-static bool record_is_free(const void *record)
-{
-	return atomic_load(&s.records->record[*(const int *)record].kind) == SESSION_FREE;
 }
 
 static void frees_records_of_the_gone(void **state)
@@ -832,6 +959,9 @@ int main(void)
 		T(waits_for_the_last_writer),
 		T(waits_for_a_mapping),
 		T(lets_a_writer_back_in),
+		T(close_waits_though_its_directory_moves),
+		T(merged_events_and_none_at_all),
+		T(a_full_table_recovers),
 		T(syncs_and_goes_on),
 		T(does_not_publish_what_is_unchanged),
 		T(names),
