@@ -30,7 +30,8 @@ static long failed(long rc)
 
 /* ---- closing -------------------------------------------------------------------------------------------------------------- */
 
-#define PASSING_TRIES 10000
+#define PASSING_YIELDS 50
+#define PASSING_NAPS   10000 /* of a tenth of a millisecond */
 
 /*
  * A descriptor we received may still be open in the keeper, which sent it: what the last close does, it would do a moment
@@ -38,10 +39,14 @@ static long failed(long rc)
  */
 static void passed_await(int record)
 {
+	static const struct timespec nap = {0, 100000};
 	struct session_record *rec = record_get(record);
 
-	for (int i = 0; rec && atomic_load_explicit(&rec->passing, memory_order_acquire) && i < PASSING_TRIES; i++)
-		sys0(SYS_sched_yield);
+	for (int i = 0; rec && atomic_load_explicit(&rec->passing, memory_order_acquire) && i < PASSING_NAPS; i++)
+		if (i < PASSING_YIELDS)
+			sys0(SYS_sched_yield);
+		else
+			sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
 }
 
 long process_closed(int fd, unsigned word)
