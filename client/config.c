@@ -18,7 +18,7 @@
 
 #define PREFIX "SLIPSTREAM_"
 
-enum type { TYPE_TEXT, TYPE_BYTES, TYPE_MS, TYPE_COUNT, TYPE_BOOL, TYPE_CHOICE };
+enum type { TYPE_TEXT, TYPE_BYTES, TYPE_MS, TYPE_COUNT, TYPE_RATIO, TYPE_BOOL, TYPE_CHOICE };
 
 static const struct setting {
 	const char *name;
@@ -113,6 +113,20 @@ static bool in_range(const char *detail, int64_t number)
 	return number >= min && number <= strtoll(end + 2, NULL, 10);
 }
 
+/* "0.015", in millionths; further digits are dropped. Not by strtod(), to which a program's locale may mean a comma. */
+static int parse_ratio(const char *text, int64_t *number)
+{
+	int64_t unit = 100000;
+
+	if (*text != '0')
+		return isdigit((unsigned char)*text) ? -ERANGE : -EINVAL;
+	text++;
+	if (*text == '.')
+		for (text++; isdigit((unsigned char)*text); text++, unit /= 10)
+			*number += (*text - '0') * unit;
+	return *text ? -EINVAL : 0;
+}
+
 static int parse_bool(const char *text, int64_t *number)
 {
 	static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
@@ -169,6 +183,8 @@ static int value_parse(const struct setting *s, const char *text, int64_t *numbe
 		return 0;
 	case TYPE_BOOL:
 		return parse_bool(text, number);
+	case TYPE_RATIO:
+		return parse_ratio(text, number);
 	case TYPE_CHOICE:
 		return parse_choice(s->detail, text, number);
 	case TYPE_BYTES:
@@ -218,6 +234,8 @@ static const char *what_fits(const struct setting *s)
 		return "a duration such as 500ms, 2s or 5m, in milliseconds within";
 	case TYPE_COUNT:
 		return "a number within";
+	case TYPE_RATIO:
+		return "a part such as 0.1, within";
 	default:
 		return "one of";
 	}

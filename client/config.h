@@ -44,7 +44,7 @@ struct config;
 int config_new(const char *const *overrides, struct config **out);
 void config_free(struct config *);
 
-/* A value in its own unit: bytes, milliseconds, a count, 0 or 1, the place in the list of choices. */
+/* A value in its own unit: bytes, milliseconds, a count, millionths, 0 or 1, the place in the list of choices. */
 uint64_t config_u64(const struct config *, enum config_id);
 int64_t config_i64(const struct config *, enum config_id); /* where -1 means something */
 bool config_bool(const struct config *, enum config_id);

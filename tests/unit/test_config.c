@@ -129,6 +129,10 @@ static void units(void **state)
 	expect_u64(OVERRIDES("AUTH=NO_SASL"), CONFIG_AUTH, 0);
 	expect_u64(OVERRIDES("CHECKSUM=CHECKSUM_CRC32"), CONFIG_CHECKSUM, 1);
 	expect_u64(OVERRIDES("WRITE_TYPE=TRY_CACHE"), CONFIG_WRITE_TYPE, 1);
+	expect_u64(OVERRIDES("WRITE_TYPE=AsyncThrough"), CONFIG_WRITE_TYPE, 4);
+	expect_u64(OVERRIDES("SPACE_READ_RATIO="), CONFIG_SPACE_READ_RATIO, 100000);
+	expect_u64(OVERRIDES("SPACE_MIN_RATIO=0.1234567"), CONFIG_SPACE_MIN_RATIO, 123456);
+	expect_u64(OVERRIDES("SPACE_MIN_RATIO=0"), CONFIG_SPACE_MIN_RATIO, 0);
 }
 
 static void mistakes_are_named(void **state)
@@ -140,6 +144,10 @@ static void mistakes_are_named(void **state)
 	expect_refused(OVERRIDES("BLOCK_SIZE=99999999999999999999"), "BLOCK_SIZE");
 	expect_refused(OVERRIDES("RPC_TIMEOUT=-2"), "a duration");
 	expect_refused(OVERRIDES("AUTH=kerberos"), "nosasl|simple");
+	expect_refused(OVERRIDES("WRITE_TYPE=write_back"), "must_cache|try_cache|cache_through|through|async_through");
+	expect_refused(OVERRIDES("SPACE_MIN_RATIO=1"), "such as 0.1");
+	expect_refused(OVERRIDES("SPACE_MIN_RATIO=0,1"), "such as 0.1");
+	expect_refused(OVERRIDES("SPACE_MIN_RATIO=.1"), "such as 0.1");
 	expect_refused(OVERRIDES("nonsense"), "name=value");
 	expect_refused(OVERRIDES("BLOCK_SIZE=1K", "CHUNK_SIZE=2K"), "larger");
 	write_file(conf, "\nmount = /a=b\n");
@@ -195,6 +203,29 @@ static void goosefs_properties(void **state)
 	expect_text(CONFIG_MASTER, "c:1,d:2");
 }
 
+/* What a cluster's users say of replicas and persistence reaches us under GooseFS's names. */
+static void goosefs_write_types(void **state)
+{
+	(void)state;
+	write_file(properties, "goosefs.user.file.replication.durable=3\ngoosefs.user.file.replication.durable.min=1\n"
+			       "goosefs.user.file.persistence.initial.wait.time=-1\n"
+			       "goosefs.user.local.ufs.client.ignore.block.stream.unknown.status=false\n"
+			       "goosefs.user.block.worker.available.min.remain.bytes=1024\n"
+			       "goosefs.user.block.worker.available.min.remain.ratio=0.02\n"
+			       "goosefs.worker.read.cache.min.ratio=1.5\n");
+	expect_u64(NULL, CONFIG_REPLICATION_DURABLE, 3);
+	expect_u64(NULL, CONFIG_REPLICATION_DURABLE_MIN, 1);
+	expect_u64(NULL, CONFIG_PERSISTENCE_WAIT, (uint64_t)-1);
+	expect_u64(NULL, CONFIG_UFS_FALLBACK, 0);
+	expect_u64(NULL, CONFIG_SPACE_MIN, 1024);
+	expect_u64(NULL, CONFIG_SPACE_MIN_RATIO, 20000);
+	expect_u64(NULL, CONFIG_SPACE_READ_RATIO, 100000); /* what does not fit counts as the default */
+	setenv("GOOSEFS_WRITE_TYPE", "ASYNC_THROUGH", 1);
+	setenv("GOOSEFS_USER_FILE_PERSISTENCE_INITIAL_WAIT_TIME", "2500", 1);
+	expect_u64(NULL, CONFIG_WRITE_TYPE, 4);
+	expect_u64(NULL, CONFIG_PERSISTENCE_WAIT, 2500);
+}
+
 static void properties_are_searched_for(void **state)
 {
 	char path[128];
@@ -240,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup(unknown_environment_is_no_error, set_up),
 		cmocka_unit_test_setup(a_small_block_shrinks_the_default_chunk, set_up),
 		cmocka_unit_test_setup(goosefs_properties, set_up),
+		cmocka_unit_test_setup(goosefs_write_types, set_up),
 		cmocka_unit_test_setup(properties_are_searched_for, set_up),
 	};
 
