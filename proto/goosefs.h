@@ -144,6 +144,7 @@ struct gfs_create_directory {
 	const char *path;
 	bool recursive, allow_exists;
 	int mode; bool has_mode;
+	int write_type; /* 0: absent */
 	struct gfs_common common;
 };
 

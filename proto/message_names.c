@@ -433,6 +433,8 @@ int create_directory_pack(const void *message, struct arena *arena, grpc_slice *
 	SET(&options, recursive, in->recursive);
 	SET(&options, allowexists, in->allow_exists);
 	options.mode = mode_fill(&mode, in->has_mode, in->mode);
+	if (in->write_type)
+		SET(&options, writetype, (GRPC(File__WritePType))in->write_type);
 	options.commonoptions = common_fill(&common, &in->common);
 	return emit(&wire, arena, out);
 }
@@ -450,6 +452,7 @@ int create_directory_unpack(const void *wire, void *message, struct arena *arena
 		return 0;
 	out->recursive = options->recursive;
 	out->allow_exists = options->allowexists;
+	out->write_type = known(options->writetype, GFS_WT_NONE);
 	return mode_read(options->mode, &out->has_mode, &out->mode);
 }
 

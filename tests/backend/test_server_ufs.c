@@ -284,6 +284,25 @@ static void a_cache_through_file_is_in_both(void **state)
 	assert_int_equal(work_files(), 0);
 }
 
+static void a_directory_made_through_is_in_both(void **state)
+{
+	struct gfs_create_directory request = {.path = "/made/through/", .recursive = true, .common = fresh()};
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(call(RPC_CREATE_DIRECTORY, &request), 0);
+	assert_false(look("/made/through").persisted);
+	assert_int_not_equal(stat(below("/made/through"), &st), 0);
+	request.common = fresh();
+	request.allow_exists = true;
+	request.write_type = GFS_CACHE_THROUGH;
+	assert_int_equal(call(RPC_CREATE_DIRECTORY, &request), 0);
+	assert_true(look("/made/through").persisted && look("/made").persisted);
+	assert_int_equal(stat(below("/made/through"), &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(remove_as("/made", true, true, false), 0);
+}
+
 static void a_through_file_is_read_from_below_and_kept(void **state)
 {
 	struct told told = put_typed("/through", GFS_THROUGH, BLOCK + 1000);
@@ -835,6 +854,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_cache_through_file_is_in_both),
+		TEST(a_directory_made_through_is_in_both),
 		TEST(a_through_file_is_read_from_below_and_kept),
 		TEST(a_stream_without_chunks_makes_an_empty_file),
 		TEST(a_cancelled_stream_leaves_nothing),

@@ -309,6 +309,23 @@ int master_rename(void *context, struct rpc_call *call, const void *message, voi
 	return mutate(&mutation, RPC_RENAME, request->common.op, apply_rename, NULL, NULL);
 }
 
+/* A directory that is to be in the under file system, too. One that is left behind there by a crash is imported later. */
+static int directory_through(struct mutation *mutation, const char *path)
+{
+	const struct ufs *ufs = &mutation->master->ufs;
+	int rc;
+
+	if (!path)
+		return fault_set(&mutation->fault, RPC_RESOURCE_EXHAUSTED, "Out of memory");
+	if (!ufs_on(ufs))
+		return no_ufs(&mutation->fault, "This write type");
+	rc = ufs_make_dirs(ufs, path);
+	if (rc)
+		return fault_set(&mutation->fault, RPC_INTERNAL,
+				 "\"%.100s\" cannot be made in the under file system: %s", path, strerror(-rc));
+	return tree_persisted(&mutation->master->store, mutation->inode, 0, &mutation->fault);
+}
+
 static int apply_create_directory(struct mutation *mutation)
 {
 	const struct gfs_create_directory *request = mutation->request;
@@ -321,7 +338,11 @@ static int apply_create_directory(struct mutation *mutation)
 	};
 
 	new.owner = owner_of(mutation->master, mutation->call, &new.group);
-	return create_in_tree(mutation, &new);
+	if (create_in_tree(mutation, &new))
+		return mutation->fault.code;
+	if (request->write_type == GFS_CACHE_THROUGH || request->write_type == GFS_THROUGH)
+		return directory_through(mutation, master_path(mutation->call, request->path));
+	return 0;
 }
 
 int master_create_directory(void *context, struct rpc_call *call, const void *message, void *reply)
