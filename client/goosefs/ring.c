@@ -60,6 +60,9 @@ static int worker_copy(const struct gfs_worker *from, unsigned index, struct rin
 	bool v6 = strchr(host, ':');
 
 	to->id = from->has_id ? from->id : (int64_t)index;
+	to->has_id = from->has_id;
+	to->capacity_bytes = from->capacity_bytes;
+	to->unpersisted_bytes = from->persist_used_bytes;
 	to->forbid_write = from->forbid_write;
 	to->nodes = worker_nodes(from);
 	to->host = strdup(from->rpc_port > 0 && from->rpc_port < 65536 ? host : "");
@@ -168,6 +171,19 @@ bool ring_same(const struct ring *a, const struct ring *b)
 			return false;
 	}
 	return true;
+}
+
+void ring_renew(struct ring *ring, const struct ring *from)
+{
+	for (unsigned i = 0; i < ring->nworkers; i++) {
+		struct ring_worker *to = &ring->workers[i];
+		const struct ring_worker *w = ring_worker_by_id(from, to->id);
+
+		if (!w)
+			continue;
+		__atomic_store_n(&to->capacity_bytes, w->capacity_bytes, __ATOMIC_RELAXED);
+		__atomic_store_n(&to->unpersisted_bytes, w->unpersisted_bytes, __ATOMIC_RELAXED);
+	}
 }
 
 const struct ring_worker *ring_worker_by_id(const struct ring *ring, int64_t id)

@@ -1,7 +1,7 @@
 /*
  * ring.h: which workers a block belongs to (spec goosefs 11). A snapshot of the worker list and the hash ring over it.
  *
- * Threads: a ring does not change once made; it is shared by reference.
+ * Threads: a ring does not change once made, but for the numbers of ring_renew(); it is shared by reference.
  */
 #ifndef SLIPSTREAM_CLIENT_GOOSEFS_RING_H
 #define SLIPSTREAM_CLIENT_GOOSEFS_RING_H
@@ -13,11 +13,13 @@
 struct gfs_worker_list;
 
 struct ring_worker {
-	int64_t id;    /* the list index where the worker has none */
+	int64_t id; /* the list index where the worker has none */
+	bool has_id;
 	char *host;    /* "" when its address is unknown: never chosen */
 	char *address; /* "host:port", what is dialled and what failures are remembered by */
 	bool forbid_write;
-	uint32_t nodes; /* places on the ring */
+	uint32_t nodes;                            /* places on the ring */
+	int64_t capacity_bytes, unpersisted_bytes; /* atomic: as told last */
 };
 
 struct ring {
@@ -42,6 +44,9 @@ void ring_put(struct ring *);
 
 /* The same workers in the same places? Order does not matter. */
 bool ring_same(const struct ring *, const struct ring *);
+
+/* What changes all the time, of the same workers: how full they are. */
+void ring_renew(struct ring *, const struct ring *from);
 
 const struct ring_worker *ring_worker_by_id(const struct ring *, int64_t id); /* NULL */
 

@@ -53,13 +53,15 @@ static struct ring *ring_if_fresh(struct workers *w, bool any)
 	return ring;
 }
 
-/* Keep the old ring object when nothing changed: building one costs milliseconds, comparing nothing. */
+/* Keep the old ring object when nothing but numbers changed: building one costs milliseconds, comparing nothing. */
 static void ring_install(struct workers *w, struct ring *fresh)
 {
 	struct ring *old = fresh;
 
 	pthread_mutex_lock(&w->lock);
-	if (!w->ring || !ring_same(w->ring, fresh)) {
+	if (w->ring && ring_same(w->ring, fresh)) {
+		ring_renew(w->ring, fresh);
+	} else {
 		old = w->ring;
 		w->ring = fresh;
 	}
