@@ -117,3 +117,25 @@ int block_cutter_again(struct block_cutter *c, const void *buf, size_t n)
 {
 	return append(c, buf, n);
 }
+
+int block_cutter_replay(struct block_cutter *c, refill_fn *refill, void *context)
+{
+	unsigned char *buf = NULL;
+	int rc = block_cutter_reopen(c);
+
+	if (!rc && c->block_bytes) {
+		buf = malloc(c->chunk_size);
+		rc = buf ? 0 : -ENOMEM;
+	}
+	for (int64_t done = 0; !rc && done < c->block_bytes;) {
+		int64_t left = c->block_bytes - done;
+		size_t n = left < (int64_t)c->chunk_size ? (size_t)left : c->chunk_size;
+
+		rc = refill(context, buf, n, block_cutter_start(c) + done);
+		if (!rc)
+			rc = block_cutter_again(c, buf, n);
+		done += (int64_t)n;
+	}
+	free(buf);
+	return rc;
+}

@@ -52,4 +52,8 @@ int64_t block_cutter_start(const struct block_cutter *);
 int block_cutter_reopen(struct block_cutter *);
 int block_cutter_again(struct block_cutter *, const void *buf, size_t n);
 
+/* Both, with bytes that refill(context, buf, n, off in the file) gives back. NULL will do if there are none. */
+typedef int refill_fn(void *context, void *buf, size_t n, int64_t off);
+int block_cutter_replay(struct block_cutter *, refill_fn *refill, void *context);
+
 #endif

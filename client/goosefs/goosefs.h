@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-enum { NOT_LOCAL_MAX = 64, NOT_LOCAL_MS = 5000, CANDIDATES_MAX = 64 };
+enum { NOT_LOCAL_MAX = 64, NOT_LOCAL_MS = 5000, CANDIDATES_MAX = 64, TYPED_MAX = 8 };
 
 struct backend {
 	const struct config *config; /* not ours; outlives us */
@@ -21,12 +21,21 @@ struct backend {
 	unsigned rpc_timeout_ms; /* also for the next bytes of a stream */
 	int64_t chunk_size;
 
-	pthread_mutex_t lock; /* guards what follows: blocks that lately had no usable local file */
+	pthread_mutex_t lock; /* guards what follows */
+
+	/* blocks that lately had no usable local file */
 	struct {
 		int64_t block_id, until_ms;
 	} not_local[NOT_LOCAL_MAX];
 	unsigned not_local_next;
 	bool short_circuit; /* off for good once a block file could not be opened for lack of permission */
+
+	struct typed_directory { /* what directories said of files made in them: write_type.c */
+		char path[512];
+		int type;
+		int64_t until_ms;
+	} typed[TYPED_MAX];
+	unsigned typed_next;
 };
 
 /* block_reader.c */
@@ -55,6 +64,8 @@ void block_writer_free(struct backend_writer *);
 /* names.c: calls that several parts make */
 int goosefs_fetch(struct backend *, const char *path, struct gfs_file_reply *reply); /* GetStatus; release the reply */
 int goosefs_remove(struct backend *, const char *path, bool recursive);
-int goosefs_discard(struct backend *, const char *path); /* an incomplete file of ours */
+int goosefs_discard(struct backend *, const char *path); /* an incomplete file of ours, or its copy */
+int goosefs_forget(struct backend *, const char *path);  /* the name alone: what is in the under file system stays */
+int goosefs_import(struct backend *, const char *path, struct gfs_file_reply *reply); /* GetStatus of what is there */
 
 #endif

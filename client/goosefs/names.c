@@ -2,6 +2,7 @@
  * names.c: the namespace, one call to the master for each.
  */
 #include "client/goosefs/names.h"
+#include "client/goosefs/write_type.h"
 #include "client/log.h"
 
 #include <errno.h>
@@ -32,6 +33,15 @@ int goosefs_fetch(struct backend *b, const char *path, struct gfs_file_reply *re
 {
 	struct gfs_get_status request = status_request(b, path);
 
+	return master_call(b->master, RPC_GET_STATUS, &request, reply);
+}
+
+int goosefs_import(struct backend *b, const char *path, struct gfs_file_reply *reply)
+{
+	struct gfs_get_status request = status_request(b, path);
+
+	request.load_type = GFS_LOAD_ALWAYS;
+	request.common.sync_interval_ms = 0;
 	return master_call(b->master, RPC_GET_STATUS, &request, reply);
 }
 
@@ -158,27 +168,24 @@ int goosefs_list(struct backend *b, const char *path, slip_list_fn *each, void *
 
 /* ---- changes ---------------------------------------------------------------------------------------------------- */
 
+/* Where files are written through, a worker may refuse to make the directories they are to lie in (spec goosefs 8.8). */
 int goosefs_mkdir(struct backend *b, const char *path, uint32_t mode)
 {
+	int type = write_type_of(b, path);
 	struct gfs_create_directory request = {
 		.path = path,
 		.mode = (int)(mode & 0777),
 		.has_mode = true,
+		.write_type = type == GFS_CACHE_THROUGH || type == GFS_THROUGH ? type : GFS_WT_UNSET,
 		.common = master_mutation(b->master),
 	};
 
 	return call_empty(b, RPC_CREATE_DIRECTORY, &request);
 }
 
-static int remove_path(struct backend *b, const char *path, bool recursive, bool unchecked)
+static int remove_path(struct backend *b, struct gfs_remove request)
 {
-	struct gfs_remove request = {
-		.path = path,
-		.recursive = recursive,
-		.unchecked = unchecked,
-		.common = master_mutation(b->master),
-	};
-
+	request.common = master_mutation(b->master);
 	return call_empty(b, RPC_REMOVE, &request);
 }
 
@@ -188,12 +195,17 @@ static int remove_path(struct backend *b, const char *path, bool recursive, bool
  */
 int goosefs_remove(struct backend *b, const char *path, bool recursive)
 {
-	return remove_path(b, path, recursive, recursive);
+	return remove_path(b, (struct gfs_remove){.path = path, .recursive = recursive, .unchecked = recursive});
 }
 
 int goosefs_discard(struct backend *b, const char *path)
 {
-	return remove_path(b, path, false, true);
+	return remove_path(b, (struct gfs_remove){.path = path, .unchecked = true});
+}
+
+int goosefs_forget(struct backend *b, const char *path)
+{
+	return remove_path(b, (struct gfs_remove){.path = path, .unchecked = true, .goosefs_only = true});
 }
 
 int goosefs_rename(struct backend *b, const char *from, const char *to)

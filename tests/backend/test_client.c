@@ -605,17 +605,6 @@ static void a_silent_server(void **state)
 	close(listener);
 }
 
-static void writing_through_is_refused(void **state)
-{
-	struct slip_client *c = connect_to(server.master, "WRITE_TYPE=cache_through");
-	struct slip_file *f;
-
-	(void)state;
-	assert_int_equal(slip_open(c, "/g/f", O_WRONLY | O_CREAT, 0644, &f), -EOPNOTSUPP);
-	assert_non_null(strstr(slip_last_error(), "SLIPSTREAM_WRITE_TYPE"));
-	slip_client_free(c);
-}
-
 static void two_copies(void **state)
 {
 	struct slip_client *c = connect_to(server.master, "REPLICATION=2");
@@ -677,7 +666,6 @@ int main(void)
 		cmocka_unit_test(threads),
 		cmocka_unit_test(two_copies),
 		cmocka_unit_test(several_masters),
-		cmocka_unit_test(writing_through_is_refused),
 		cmocka_unit_test(server_comes_back),
 		cmocka_unit_test(nobody_there),
 		cmocka_unit_test(a_silent_server),
