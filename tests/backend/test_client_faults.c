@@ -39,9 +39,21 @@ static struct {
 	unsigned char blocks[BLOCKS][BLOCK];
 	size_t lengths[BLOCKS]; /* as committed */
 	atomic_int fault, budget;
-	atomic_int streams, removed, completed;
+	atomic_bool blocks_only;                       /* streams to the under file system do not misbehave */
+	atomic_int streams, removed, completed, asked; /* asked: after the root directory */
+	const char *_Atomic inner;                     /* its innerWriteType; NULL: it has none */
+	unsigned char through[SIZE];                   /* as it came to the under file system */
 	int64_t completed_length, completed_crc;
-	pthread_mutex_t lock; /* guards blocks, lengths and what was completed */
+	struct told {                         /* by the last writer */
+		int write_type, asynchronous; /* streams that said so */
+		int64_t through_length;       /* -1: no stream was ended */
+		bool persist, forced;
+		int64_t wait_ms;
+		struct gfs_file_location where[BLOCKS + 1]; /* in the order told; its workers are below */
+		int64_t workers[BLOCKS + 1][2];
+		unsigned nwhere;
+	} told;
+	pthread_mutex_t lock; /* guards blocks, lengths, through and what was told */
 } cluster = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void misbehave(enum fault fault, int times)
@@ -77,6 +89,15 @@ static int get_status(void *context, struct rpc_call *call, const void *message,
 	const struct gfs_get_status *request = message;
 
 	(void)context;
+	if (!strcmp(request->path, "/") && cluster.inner) {
+		struct gfs_file_info *info = &((struct gfs_file_reply *)reply)->info;
+		struct gfs_xattr *xattr = rpc_call_alloc(call, sizeof *xattr);
+
+		atomic_fetch_add(&cluster.asked, 1);
+		*xattr = (struct gfs_xattr){"innerWriteType", cluster.inner, strlen(cluster.inner)};
+		*info = (struct gfs_file_info){.file_id = 1, .folder = true, .xattr = xattr, .nxattr = 1};
+		return 0;
+	}
 	if (strcmp(request->path, "/f"))
 		return rpc_call_fail(call, RPC_NOT_FOUND, "Path \"%s\" does not exist.", request->path);
 	describe(&((struct gfs_file_reply *)reply)->info, true);
@@ -85,10 +106,40 @@ static int get_status(void *context, struct rpc_call *call, const void *message,
 
 static int create_file(void *context, struct rpc_call *call, const void *message, void *reply)
 {
+	const struct gfs_create_file *request = message;
+
 	(void)context;
 	(void)call;
-	(void)message;
+	pthread_mutex_lock(&cluster.lock);
+	cluster.told = (struct told){.write_type = request->write_type, .through_length = -1};
+	pthread_mutex_unlock(&cluster.lock);
 	describe(&((struct gfs_file_reply *)reply)->info, false);
+	((struct gfs_file_reply *)reply)->info.ufs_path = "cosn://bucket/f";
+	return 0;
+}
+
+/* Under the lock. */
+static void note_location(const struct gfs_file_location *where)
+{
+	unsigned i = cluster.told.nwhere++;
+
+	assert_true(i <= BLOCKS && where->nworkers <= 2);
+	cluster.told.where[i] = *where;
+	memcpy(cluster.told.workers[i], where->workers, where->nworkers * sizeof *where->workers);
+}
+
+static int commit_location(void *context, struct rpc_call *call, const void *message, void *reply)
+{
+	const struct gfs_commit_location *request = message;
+
+	(void)context;
+	(void)reply;
+	if (request->inode_id != FILE_ID || request->nlocations != 1 ||
+	    request->block_id != request->locations->block_id)
+		return rpc_call_fail(call, RPC_INVALID_ARGUMENT, "a strange location");
+	pthread_mutex_lock(&cluster.lock);
+	note_location(request->locations);
+	pthread_mutex_unlock(&cluster.lock);
 	return 0;
 }
 
@@ -102,6 +153,11 @@ static int complete_file(void *context, struct rpc_call *call, const void *messa
 	pthread_mutex_lock(&cluster.lock);
 	cluster.completed_length = request->ufs_length;
 	cluster.completed_crc = request->crc_value;
+	cluster.told.persist = request->async_persist;
+	cluster.told.wait_ms = request->persistence_wait_ms;
+	cluster.told.forced = request->force_persisted;
+	for (size_t i = 0; i < request->nlocations; i++)
+		note_location(&request->locations[i]);
 	pthread_mutex_unlock(&cluster.lock);
 	atomic_fetch_add(&cluster.completed, 1);
 	return 0;
@@ -238,28 +294,70 @@ static int take_block(struct rpc_call *call, struct upload *u, enum fault fault,
 	return fault == FAILS_AT_CLOSE ? rpc_call_fail(call, RPC_INTERNAL, "could not commit") : commit(call, u, id);
 }
 
+/* A stream to the under file system has no blocks, and what it delivers may be cut anyhow. */
+static int take_file(struct rpc_call *call, enum fault fault)
+{
+	struct gfs_write_reply reply = {.has_offset = true};
+	const void *message;
+	struct rpc_body body;
+	size_t n = 0;
+	int rc;
+
+	for (unsigned i = 0; (rc = rpc_call_recv(call, 0, &message, &body)) == 1; i++) {
+		if (message) {
+			reply.offset = (int64_t)n - (fault == FLUSH_LIES);
+			rpc_call_send(call, &reply);
+			continue;
+		}
+		pthread_mutex_lock(&cluster.lock);
+		for (unsigned p = 0; p < body.nparts && n + body.part[p].iov_len <= SIZE; p++) {
+			memcpy(cluster.through + n, body.part[p].iov_base, body.part[p].iov_len);
+			n += body.part[p].iov_len;
+		}
+		pthread_mutex_unlock(&cluster.lock);
+		rpc_body_release(&body);
+		if (i == 1 && fault == FAILS_MIDWAY)
+			return rpc_call_fail(call, RPC_INTERNAL, "the store is full, or broke");
+	}
+	if (rc || fault == FAILS_AT_CLOSE)
+		return rpc_call_fail(call, RPC_INTERNAL, "could not commit");
+	pthread_mutex_lock(&cluster.lock);
+	cluster.told.through_length = (int64_t)n;
+	pthread_mutex_unlock(&cluster.lock);
+	return 0;
+}
+
 static int write_block(void *context, struct rpc_call *call, const void *first)
 {
-	int64_t id = ((const struct gfs_write_command *)first)->id;
-	enum fault fault = fault_of_this_stream();
+	const struct gfs_write_command *command = first;
+	int64_t id = command->id;
+	bool to_ufs = command->type == GFS_UFS_FILE;
+	enum fault fault = !cluster.blocks_only || !to_ufs ? fault_of_this_stream() : NO_FAULT;
 	struct upload u = {.data = malloc(BLOCK)};
 	int rc;
 
 	(void)context;
+	pthread_mutex_lock(&cluster.lock);
+	cluster.told.asynchronous += command->async_write;
+	pthread_mutex_unlock(&cluster.lock);
 	if (fault == REFUSES)
 		rc = rpc_call_fail(call, RPC_UNAVAILABLE, "not now");
 	else if (fault == SESSION_EXPIRED)
 		rc = rpc_call_fail(call, RPC_UNAUTHENTICATED, "Channel: x is not authenticated");
 	else
-		rc = take_block(call, &u, fault, id);
+		rc = to_ufs ? take_file(call, fault) : take_block(call, &u, fault, id);
 	free(u.data);
 	return rc;
 }
 
 static const struct rpc_handler master_handlers[] = {
-	{RPC_GET_STATUS, get_status, NULL},       {RPC_CREATE_FILE, create_file, NULL},
-	{RPC_COMPLETE_FILE, complete_file, NULL}, {RPC_REMOVE_BLOCKS, remove_blocks, NULL},
-	{RPC_GET_WORKERS, get_workers, NULL},     {0, NULL, NULL},
+	{RPC_GET_STATUS, get_status, NULL},
+	{RPC_CREATE_FILE, create_file, NULL},
+	{RPC_COMPLETE_FILE, complete_file, NULL},
+	{RPC_REMOVE_BLOCKS, remove_blocks, NULL},
+	{RPC_GET_WORKERS, get_workers, NULL},
+	{RPC_COMMIT_LOCATION, commit_location, NULL},
+	{0, NULL, NULL},
 };
 
 static const struct rpc_handler worker_handlers[] = {
@@ -271,16 +369,28 @@ static const struct rpc_handler worker_handlers[] = {
 /* ---- a client of this cluster ----------------------------------------------------------------------------------- */
 
 /* A new one for each test: what failed in one must not be remembered in the next. */
-static struct slip_client *connect_client(void)
+static struct slip_client *connect_with(const char *setting)
 {
 	char mounts[128];
-	const char *overrides[] = {mounts,         "BLOCK_SIZE=256K", "CHUNK_SIZE=64K",   "RPC_TIMEOUT=1s",
-				   "READ_RETRY=3", "WRITE_RETRY=3",   "CONFIG=/dev/null", NULL};
+	const char *overrides[] = {mounts,
+				   "BLOCK_SIZE=256K",
+				   "CHUNK_SIZE=64K",
+				   "RPC_TIMEOUT=1s",
+				   "READ_RETRY=3",
+				   "WRITE_RETRY=3",
+				   "CONFIG=/dev/null",
+				   setting,
+				   NULL};
 	struct slip_client *c;
 
 	snprintf(mounts, sizeof mounts, "MOUNTS=/g=goosefs://%s/", cluster.master_address);
 	assert_int_equal(slip_client_new(overrides, &c), 0);
 	return c;
+}
+
+static struct slip_client *connect_client(void)
+{
+	return connect_with(NULL);
 }
 
 static void read_all(size_t piece)
@@ -451,6 +561,164 @@ static void writing_gives_up_with_an_error(void **state)
 	slip_client_free(c);
 }
 
+/* ---- writing through -------------------------------------------------------------------------------------------- */
+
+static struct told told(void)
+{
+	struct told now;
+
+	pthread_mutex_lock(&cluster.lock);
+	now = cluster.told;
+	pthread_mutex_unlock(&cluster.lock);
+	return now;
+}
+
+/* Two copies of each block, and the master is told of each, of the last one with the completion. */
+static void a_file_persisted_later_says_where_it_is(void **state)
+{
+	struct slip_client *c = connect_with("WRITE_TYPE=async_through");
+	struct told t;
+
+	(void)state;
+	misbehave(NO_FAULT, 0);
+	assert_int_equal(write_all(c, NULL, 100003), 0);
+	expect_written();
+	t = told();
+	assert_int_equal(t.write_type, GFS_ASYNC_THROUGH);
+	assert_int_equal(t.asynchronous, 2 * BLOCKS);
+	assert_int_equal(t.nwhere, BLOCKS);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		assert_int_equal(t.where[i].block_id, 16777216 + i);
+		assert_int_equal(t.where[i].offset, i * BLOCK);
+		assert_int_equal(t.where[i].length, i + 1 < BLOCKS ? BLOCK : 1000);
+		assert_int_equal(t.where[i].nworkers, 2);
+		assert_int_equal(t.workers[i][0] + t.workers[i][1], 3);
+	}
+	assert_true(t.persist && t.wait_ms == 0 && !t.forced && t.through_length == -1);
+	slip_client_free(c);
+}
+
+/* One of two copies fails, once: it is made again, the other one is not. */
+static void a_copy_is_made_again(void **state)
+{
+	static const enum fault faults[] = {REFUSES, FAILS_MIDWAY, FAILS_AT_CLOSE, FLUSH_LIES, SESSION_EXPIRED};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) {
+		struct slip_client *c = connect_with("WRITE_TYPE=async_through");
+
+		misbehave(faults[i], 1);
+		assert_int_equal(write_all(c, refill, 100003), 0);
+		expect_written();
+		assert_int_equal(told().nwhere, BLOCKS);
+		slip_client_free(c);
+	}
+}
+
+static void the_stream_below_is_one(void **state)
+{
+	static const size_t pieces[] = {1000, CHUNK, SIZE};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct slip_client *c = connect_with("WRITE_TYPE=cache_through");
+		struct told t;
+
+		misbehave(NO_FAULT, 0);
+		assert_int_equal(write_all(c, NULL, pieces[i]), 0);
+		assert_int_equal(atomic_load(&cluster.streams), BLOCKS + 1);
+		expect_written();
+		t = told();
+		assert_int_equal(t.through_length, SIZE);
+		assert_memory_equal(cluster.through, cluster.content, SIZE);
+		assert_true(!t.persist && !t.forced && !t.nwhere && !t.asynchronous);
+		slip_client_free(c);
+	}
+}
+
+/* An expired session let nothing begin, so all may be sent again; anything else ends the file. */
+static void the_stream_below_fails(void **state)
+{
+	static const enum fault faults[] = {REFUSES, FAILS_MIDWAY, FAILS_AT_CLOSE, FLUSH_LIES};
+	struct slip_client *c = connect_with("WRITE_TYPE=through");
+	int completed = atomic_load(&cluster.completed);
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof faults / sizeof *faults; i++) {
+		misbehave(faults[i], 1);
+		assert_int_equal(write_all(c, refill, 1000), -EIO);
+		assert_int_equal(told().through_length, -1);
+	}
+	slip_client_free(c);
+	assert_int_equal(atomic_load(&cluster.completed), completed);
+	for (unsigned i = 0; i < 2; i++) {
+		c = connect_with("WRITE_TYPE=through");
+		misbehave(SESSION_EXPIRED, 2);
+		assert_int_equal(write_all(c, refill, i ? 1000 : SIZE), 0);
+		assert_int_equal(told().through_length, SIZE);
+		assert_memory_equal(cluster.through, cluster.content, SIZE);
+		slip_client_free(c);
+	}
+}
+
+/* Blocks fail at some time, every time: the file is below, whole, and complete. */
+static void without_blocks_it_goes_on_below(void **state)
+{
+	static const enum fault faults[] = {REFUSES, ENDS_EARLY, FAILS_MIDWAY, FAILS_AT_CLOSE, FLUSH_LIES};
+
+	(void)state;
+	cluster.blocks_only = true;
+	for (unsigned i = 0; i < 2 * sizeof faults / sizeof *faults; i++) {
+		struct slip_client *c = connect_with("WRITE_TYPE=cache_through");
+
+		misbehave(faults[i / 2], 1000000);
+		assert_int_equal(write_all(c, i % 2 ? refill : NULL, 10007), 0);
+		assert_int_equal(told().through_length, SIZE);
+		assert_memory_equal(cluster.through, cluster.content, SIZE);
+		pthread_mutex_lock(&cluster.lock);
+		assert_int_equal(cluster.completed_length, SIZE);
+		assert_true(cluster.completed_crc == crc32c_update(0, cluster.content, SIZE));
+		pthread_mutex_unlock(&cluster.lock);
+		slip_client_free(c);
+		c = connect_with("WRITE_TYPE=async_through"); /* a block of it was open: then it may not */
+		misbehave(faults[i / 2], 1000000);
+		assert_int_not_equal(write_all(c, refill, 10007), 0);
+		assert_int_equal(told().through_length, -1);
+		slip_client_free(c);
+	}
+	cluster.blocks_only = false;
+	misbehave(NO_FAULT, 0);
+}
+
+static void a_directory_says_how(void **state)
+{
+	static const struct {
+		const char *inner, *setting;
+		int type;
+	} rows[] = {
+		{"Cache_Through", NULL, GFS_CACHE_THROUGH},
+		{"ASYNC_THROUGH", NULL, GFS_ASYNC_THROUGH},
+		{"NONSENSE", NULL, GFS_MUST_CACHE},
+		{NULL, NULL, GFS_MUST_CACHE},
+		{"THROUGH", "WRITE_TYPE=try_cache", GFS_TRY_CACHE}, /* the session's own word counts more */
+	};
+
+	(void)state;
+	misbehave(NO_FAULT, 0);
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct slip_client *c = connect_with(rows[i].setting);
+
+		cluster.inner = rows[i].inner;
+		atomic_store(&cluster.asked, 0);
+		assert_int_equal(write_all(c, NULL, SIZE), 0);
+		assert_int_equal(told().write_type, rows[i].type);
+		assert_int_equal(write_all(c, NULL, SIZE), 0);
+		assert_int_equal(atomic_load(&cluster.asked), rows[i].inner && !rows[i].setting);
+		slip_client_free(c);
+	}
+	cluster.inner = NULL;
+}
+
 static void serve(struct rpc_server **out, const struct rpc_handler *handlers, int *port)
 {
 	struct rpc_server_options options = {.auth = RPC_AUTH_SIMPLE, .handlers = handlers};
@@ -474,6 +742,7 @@ static int group_set_up(void **state)
 						      .rpc_port = port,
 						      .virtual_nodes = 200,
 						      .has_virtual_nodes = true,
+						      .capacity_bytes = 1 << 30,
 						      .alive = true};
 	}
 	serve(&cluster.master, master_handlers, &port);
@@ -497,6 +766,12 @@ int main(void)
 		cmocka_unit_test(reading_gives_up_with_an_error),
 		cmocka_unit_test(writing_survives),
 		cmocka_unit_test(writing_gives_up_with_an_error),
+		cmocka_unit_test(a_file_persisted_later_says_where_it_is),
+		cmocka_unit_test(a_copy_is_made_again),
+		cmocka_unit_test(the_stream_below_is_one),
+		cmocka_unit_test(the_stream_below_fails),
+		cmocka_unit_test(without_blocks_it_goes_on_below),
+		cmocka_unit_test(a_directory_says_how),
 	};
 
 	return cmocka_run_group_tests(tests, group_set_up, group_tear_down);
