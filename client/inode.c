@@ -181,6 +181,14 @@ void inode_unlink(struct keeper *k, struct inode *in, bool deleted)
 		inode_reclaim(k, in);
 }
 
+/* What was reserved is taken up again by its new name: where its content belongs may hang on that. No byte of it was sent. */
+static void inode_leave_writer(struct keeper *k, struct inode *in)
+{
+	if (in->writer)
+		mount_at(k->client->mounts, in->mount)->ops->writer_free(in->writer);
+	in->writer = NULL;
+}
+
 void inode_rename(struct keeper *k, struct inode *in, const char *path)
 {
 	char *copy = strdup(path);
@@ -193,6 +201,7 @@ void inode_rename(struct keeper *k, struct inode *in, const char *path)
 	in->linked = false;
 	free(in->path);
 	in->path = copy;
+	inode_leave_writer(k, in);
 	inode_link(k, in);
 	record_set_path(k->records, in->record, path);
 	if (in->kept)

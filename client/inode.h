@@ -41,7 +41,7 @@ struct inode {
 
 	uint64_t id;                   /* the backend's file: see state and reserved */
 	bool reserved;                 /* id is an incomplete file of ours under its own name */
-	struct backend_writer *writer; /* of it; NULL after a restart */
+	struct backend_writer *writer; /* of it, nothing sent yet; NULL after a restart, and by another name */
 	uint64_t hidden;               /* a replacement on its way has this hidden name; 0: none */
 
 	enum inode_state state;
