@@ -5,6 +5,7 @@
 #include "shim/op.h"
 #include "shim/real.h"
 #include "shim/sys.h"
+#include "shim/user.h"
 
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -43,6 +44,14 @@ void attr_stat(const struct session_attr *attr, struct stat *st)
 	st->st_atim = time_of(attr->atime_ns);
 	st->st_mtim = time_of(attr->mtime_ns);
 	st->st_ctim = time_of(attr->ctime_ns);
+}
+
+static long attr_give(const struct session_attr *attr, struct stat *st)
+{
+	if (!user_takes(st, sizeof *st))
+		return -EFAULT;
+	attr_stat(attr, st);
+	return 0;
 }
 
 static long stat_where(struct where *w, struct session_attr *attr, int flags)
@@ -140,9 +149,7 @@ long op_fstatat(struct where *w, struct stat *st, int flags)
 	if (flags & ~(AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW))
 		return -EINVAL;
 	rc = attr_where(w, &attr, flags);
-	if (!rc)
-		attr_stat(&attr, st);
-	return rc;
+	return rc ? rc : attr_give(&attr, st);
 }
 
 long op_stat(struct where *w, struct stat *st)
@@ -160,9 +167,7 @@ long op_fstat(struct ofd *of, struct stat *st)
 	struct session_attr attr;
 	long rc = attr_ofd(of, &attr);
 
-	if (!rc)
-		attr_stat(&attr, st);
-	return rc;
+	return rc ? rc : attr_give(&attr, st);
 }
 
 static struct statx_timestamp statx_time(int64_t ns)
@@ -172,16 +177,20 @@ static struct statx_timestamp statx_time(int64_t ns)
 	return (struct statx_timestamp){.tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec};
 }
 
+#define STATX_FLAGS (AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | AT_STATX_SYNC_TYPE)
+
 long op_statx(struct where *w, int flags, unsigned mask, struct statx *stx)
 {
 	struct session_attr attr;
 	long rc;
 
-	if (mask & 0x80000000u)
+	if ((mask & 0x80000000u) || (flags & ~STATX_FLAGS) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
 		return -EINVAL;
 	rc = attr_where(w, &attr, flags);
 	if (rc)
 		return rc;
+	if (!user_takes(stx, sizeof *stx))
+		return -EFAULT;
 	memset(stx, 0, sizeof *stx);
 	stx->stx_mask = STATX_BASIC_STATS;
 	stx->stx_blksize = (uint32_t)(attr.blksize ?: 4096);
@@ -376,18 +385,17 @@ long op_utime(struct where *w, const struct utimbuf *times)
 
 static long statfs_where(struct where *w, struct session_statfs *fs)
 {
-	char answer[PATH_MAX]; /* or a path elsewhere */
 	struct call c;
 	long rc;
 
 	call_where(&c, SESSION_STATFS, w);
-	c.in = answer;
-	c.in_bytes = sizeof answer;
 	rc = call_do(&c, w);
-	if (rc >= 0 && c.reply.bytes != sizeof *fs)
+	if (rc < 0)
+		return rc;
+	if (c.reply.bytes != sizeof *fs)
 		return -EIO;
-	memcpy(fs, answer, sizeof *fs);
-	return rc < 0 ? rc : 0;
+	memcpy(fs, w->path, sizeof *fs);
+	return 0;
 }
 
 long op_statfs(struct where *w, struct statfs *out)
@@ -397,6 +405,8 @@ long op_statfs(struct where *w, struct statfs *out)
 
 	if (rc)
 		return rc;
+	if (!user_takes(out, sizeof *out))
+		return -EFAULT;
 	memset(out, 0, sizeof *out);
 	out->f_type = (__typeof__(out->f_type))fs.type;
 	out->f_bsize = (__typeof__(out->f_bsize))fs.bsize;
@@ -417,6 +427,8 @@ long op_statvfs(struct where *w, struct statvfs *out)
 
 	if (rc)
 		return rc;
+	if (!user_takes(out, sizeof *out))
+		return -EFAULT;
 	memset(out, 0, sizeof *out);
 	out->f_bsize = out->f_frsize = fs.bsize;
 	out->f_blocks = fs.blocks;

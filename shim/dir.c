@@ -6,6 +6,7 @@
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sys.h"
+#include "shim/user.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -293,6 +294,8 @@ long op_getdents64(struct ofd *of, void *buf, size_t n)
 	rc = list(of->record, index, page, sizeof page, &bytes);
 	if (rc <= 0)
 		return rc;
+	if (!user_takes(buf, n))
+		return -EFAULT;
 	while (at < bytes) {
 		const struct session_dirent *e = entry_at(page, at, bytes);
 		struct linux_dirent64 *out = (struct linux_dirent64 *)((char *)buf + done);

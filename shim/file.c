@@ -11,11 +11,13 @@
 #include "shim/real.h"
 #include "shim/report.h"
 #include "shim/sys.h"
+#include "shim/user.h"
 
 #include <string.h>
 
 #define COUNT_MAX   0x7ffff000u /* as the kernel's MAX_RW_COUNT */
 #define READ_TRIES  16
+#define EXPECTED    65536 /* more is asked about as a whole */
 #define INLINE_READ 1u          /* request.flags of READ: the page cache cannot be read here, send the bytes */
 
 /* ---- opening --------------------------------------------------------------------------------------------------------- */
@@ -65,8 +67,8 @@ long op_creat(struct where *w, mode_t mode)
 
 /* ---- reading by range -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of one page, if the cache has it: 0 is a miss. tell: the keeper wants to know that reading got here. */
-static size_t cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off,
+/* Bytes of one page, if the cache has it: 0 is a miss; or -EFAULT. tell: the keeper wants to know that reading got here. */
+static long cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off,
 			 bool *tell)
 {
 	uint64_t number = off / cache->page_bytes, at = off % cache->page_bytes;
@@ -75,7 +77,7 @@ static size_t cache_copy(const struct session_cache *cache, uint64_t content, ch
 	for (size_t i = first; i < first + SESSION_WAYS; i++) {
 		const struct session_page *page = &cache->page[i];
 		uint32_t gen = atomic_load_explicit(&page->gen, memory_order_acquire), bytes;
-		size_t part;
+		size_t part, put;
 
 		if ((gen & 1) || page->content != content || page->number != number)
 			continue;
@@ -83,11 +85,11 @@ static size_t cache_copy(const struct session_cache *cache, uint64_t content, ch
 		if (bytes > cache->page_bytes || at >= bytes)
 			return 0;
 		part = bytes - at < n ? bytes - at : n;
-		memcpy(buf, (const char *)cache + cache->first_page + i * cache->page_bytes + at, part);
+		put = user_put(buf, (const char *)cache + cache->first_page + i * cache->page_bytes + at, part);
 		*tell = !at && atomic_load_explicit(&page->tell, memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
 		if (gen == atomic_load_explicit(&page->gen, memory_order_relaxed))
-			return part;
+			return put ? (long)put : -EFAULT;
 	}
 	return 0;
 }
@@ -123,14 +125,15 @@ static long read_some(struct ofd *of, char *buf, size_t n, uint64_t off)
 		uint64_t content = atomic_load_explicit(&of->rec->content, memory_order_acquire);
 		bool in_cache = cache && content;
 		bool tell = false;
-		size_t got = in_cache ? cache_copy(cache, content, buf, n, off, &tell) : 0;
-		long rc;
+		long rc, got = in_cache ? cache_copy(cache, content, buf, n, off, &tell) : 0;
 
+		if (got < 0)
+			return got;
 		if (unlikely(tell))
-			fetch(of, buf, got, off, false); /* it is here: answered at once */
+			fetch(of, buf, (size_t)got, off, false); /* it is here: answered at once */
 		if (got) {
-			report_add(STAT_CACHE_BYTES, got);
-			return (long)got;
+			report_add(STAT_CACHE_BYTES, (size_t)got);
+			return got;
 		}
 		/* Evicted again and again before we looked: then by hand. */
 		rc = fetch(of, buf, n, off, !in_cache || i >= READ_TRIES / 2);
@@ -146,6 +149,10 @@ static long range_read(struct ofd *of, void *buf, size_t n, off_t off)
 	size_t done = 0;
 	long rc = 0;
 
+	if (n > LONG_MAX - (uintptr_t)buf)
+		return -EFAULT;
+	if (off > LONG_MAX - (off_t)n)
+		return -EINVAL;
 	if (n > COUNT_MAX)
 		n = COUNT_MAX;
 	if (atomic_load_explicit(&of->rec->content, memory_order_acquire)) {
@@ -157,6 +164,8 @@ static long range_read(struct ofd *of, void *buf, size_t n, off_t off)
 			n = (size_t)(size - off);
 	}
 	while (done < n) {
+		if (n - done > EXPECTED)
+			user_expect((char *)buf + done, n - done);
 		rc = read_some(of, (char *)buf + done, n - done, (uint64_t)off + done);
 		if (rc <= 0)
 			break;
@@ -195,10 +204,15 @@ long op_pread_chk(struct ofd *of, void *buf, size_t n, off_t off, size_t size)
 
 long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off)
 {
-	size_t done = 0;
+	size_t done = 0, all = 0;
 
 	if (count < 0 || count > IOV_MAX || off < 0)
 		return -EINVAL;
+	if (count && (uintptr_t)iov < 4096)
+		return -EFAULT;
+	for (int i = 0; i < count; i++)
+		if (iov[i].iov_len > LONG_MAX || (all += iov[i].iov_len) > LONG_MAX)
+			return -EINVAL;
 	for (int i = 0; i < count; i++) {
 		long rc = range_read(of, iov[i].iov_base, iov[i].iov_len, off + (off_t)done);
 

@@ -5,6 +5,7 @@
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sys.h"
+#include "shim/user.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +81,8 @@ long op_readlink(struct where *w, char *out, size_t n)
 	}
 	if (bytes < n)
 		n = bytes;
-	memcpy(out, w->path, n);
-	return (long)n;
+	n = user_put(out, w->path, n) < n ? 0 : n;
+	return n ? (long)n : -EFAULT;
 }
 
 long op_readlink_chk(struct where *w, char *out, size_t n, size_t size)
@@ -207,7 +208,10 @@ EXPORT char *getcwd(char *out, size_t size)
 	}
 	if (!out)
 		out = malloc(size ?: n);
-	return out ? memcpy(out, path, n) : NULL;
+	if (!out || user_put(out, path, n) == n)
+		return out;
+	errno = EFAULT;
+	return NULL;
 }
 
 EXPORT char *__getcwd_chk(char *out, size_t size, size_t space)
@@ -431,6 +435,8 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 	rc = ours;
 	if (ours > 0 && w.end != PATH_NAME)
 		rc = op_access(&w, F_OK) ? -ENOENT : -EEXIST;
+	if (rc > 0 && !path_is_text(target))
+		rc = -EFAULT;
 	if (rc > 0) {
 		call_where(&c, SESSION_SYMLINK, &w);
 		c.data = target;

@@ -339,6 +339,8 @@ int path_find(struct where *w, int dirfd, const char *path)
 	w->native = path;
 	w->record = w->fd = -1;
 	w->end = PATH_NAME;
+	if (strnlen(path, PATH_MAX) == PATH_MAX) /* however short what it means */
+		return -ENAMETOOLONG;
 	if (path[0] == '/')
 		return find_absolute(w, path);
 	p = url_prefix(path, &rest);
