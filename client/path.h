@@ -19,6 +19,9 @@ int path_normalise(const char *path, char out[PATH_MAX]);
 /* Is path the directory itself, or below it? Both normalised. directory "" or "/" is above everything. */
 bool path_below(const char *path, const char *directory);
 
+/* Well-formed UTF-8, which is what protocols can carry; names on a disk may be any bytes. */
+bool path_is_utf8(const char *path);
+
 const char *path_name(const char *path);                                    /* last component; "" for "/" */
 void path_parent(const char *path, char out[PATH_MAX]);                     /* normalised; "/" for "/" */
 int path_join(char out[PATH_MAX], const char *directory, const char *name); /* -ENAMETOOLONG */

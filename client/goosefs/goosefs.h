@@ -62,6 +62,7 @@ void block_writer_abort(struct backend_writer *, bool remove_name);
 void block_writer_free(struct backend_writer *);
 
 /* names.c: calls that several parts make */
+int goosefs_sayable(const char *name); /* 0, or -EILSEQ: a string of the protocol is UTF-8 */
 int goosefs_fetch(struct backend *, const char *path, struct gfs_file_reply *reply); /* GetStatus; release the reply */
 int goosefs_remove(struct backend *, const char *path, bool recursive);
 int goosefs_discard(struct backend *, const char *path); /* an incomplete file of ours, or its copy */

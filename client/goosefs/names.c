@@ -4,6 +4,7 @@
 #include "client/goosefs/names.h"
 #include "client/goosefs/write_type.h"
 #include "client/log.h"
+#include "client/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,10 +30,20 @@ static struct gfs_get_status status_request(const struct backend *b, const char 
 	};
 }
 
+int goosefs_sayable(const char *name)
+{
+	if (path_is_utf8(name))
+		return 0;
+	error_note("a name that is not UTF-8: the protocol has only such");
+	return -EILSEQ;
+}
+
 int goosefs_fetch(struct backend *b, const char *path, struct gfs_file_reply *reply)
 {
 	struct gfs_get_status request = status_request(b, path);
 
+	if (goosefs_sayable(path))
+		return -ENOENT;
 	return master_call(b->master, RPC_GET_STATUS, &request, reply);
 }
 
@@ -180,13 +191,13 @@ int goosefs_mkdir(struct backend *b, const char *path, uint32_t mode)
 		.common = master_mutation(b->master),
 	};
 
-	return call_empty(b, RPC_CREATE_DIRECTORY, &request);
+	return goosefs_sayable(path) ?: call_empty(b, RPC_CREATE_DIRECTORY, &request);
 }
 
 static int remove_path(struct backend *b, struct gfs_remove request)
 {
 	request.common = master_mutation(b->master);
-	return call_empty(b, RPC_REMOVE, &request);
+	return goosefs_sayable(request.path) ? -ENOENT : call_empty(b, RPC_REMOVE, &request);
 }
 
 /*
@@ -217,7 +228,7 @@ int goosefs_rename(struct backend *b, const char *from, const char *to)
 		.common = master_mutation(b->master),
 	};
 
-	return call_empty(b, RPC_RENAME, &request);
+	return goosefs_sayable(to) ?: call_empty(b, RPC_RENAME, &request);
 }
 
 int goosefs_symlink(struct backend *b, const char *target, const char *path)
@@ -230,7 +241,7 @@ int goosefs_symlink(struct backend *b, const char *target, const char *path)
 		.common = master_mutation(b->master),
 	};
 
-	return call_empty(b, RPC_CREATE_SYMLINK, &request);
+	return goosefs_sayable(path) ?: goosefs_sayable(target) ?: call_empty(b, RPC_CREATE_SYMLINK, &request);
 }
 
 int goosefs_readlink(struct backend *b, const char *path, char *buf, size_t size)
