@@ -216,6 +216,7 @@ static int remove_in_ufs(struct mutation *mutation, const char *path)
 {
 	const struct gfs_remove *request = mutation->request;
 	struct master *master = mutation->master;
+	struct ufs_entry entry;
 	struct inode inode;
 	int rc;
 
@@ -224,6 +225,8 @@ static int remove_in_ufs(struct mutation *mutation, const char *path)
 		return mutation->fault.code;
 	if (request->goosefs_only || (inode.type != INODE_DIR && !inode_in_ufs(&inode)))
 		return 0;
+	if (inode.type != INODE_DIR && !ufs_stat(&master->ufs, path, &entry) && entry.dir)
+		return 0; /* somebody else's, made there since */
 	if (inode.type == INODE_DIR && (!request->recursive || !request->unchecked)) {
 		rc = load_compare(master, path, inode.id);
 		if (rc && !request->recursive)
