@@ -145,9 +145,8 @@ static int open_some(struct replica_set *set, const struct replica_block *block)
 	const struct ring_worker *chosen[CANDIDATES_MAX];
 	unsigned n = ring_select(set->ring, block->id, width > wanted ? width : wanted, skip, set, chosen);
 	bool crowded = block->number > 0 && count_fitting(set, chosen, n) < set->plan.needed;
-	int rc = -EHOSTUNREACH;
+	int rc = 0;
 
-	error_note("no worker %s", set->plan.durable ? "has room for what is not persisted" : "takes writes");
 	for (unsigned i = 0; i < n + set->ring->nworkers && have(set) < wanted; i++) {
 		const struct ring_worker *worker = i < n ? chosen[i] : &set->ring->workers[i - n];
 
@@ -156,7 +155,10 @@ static int open_some(struct replica_set *set, const struct replica_block *block)
 		if (crowded || fits(set, worker))
 			rc = open_one(set, block, worker);
 	}
-	return rc;
+	if (rc || have(set))
+		return rc;
+	error_note("no worker %s", set->plan.durable ? "has room for what is not persisted" : "takes writes");
+	return -EHOSTUNREACH;
 }
 
 int replica_set_open(struct replica_set *set, const struct replica_block *block)

@@ -36,16 +36,20 @@ static bool eligible(const struct ufs_stream *u, const struct ring_worker *worke
 static int open_anywhere(struct ufs_stream *u)
 {
 	unsigned n = u->ring->nworkers, start = n ? (unsigned)((uint64_t)op_id_new().most % n) : 0;
-	int rc = -EHOSTUNREACH;
+	int rc = 0;
 
-	error_note("no worker writes to the under file system");
-	for (unsigned i = 0; i < 2 * n && rc; i++) {
+	for (unsigned i = 0; i < 2 * n; i++) {
 		const struct ring_worker *worker = &u->ring->workers[(start + i) % n];
 
-		if (eligible(u, worker, i >= n))
-			rc = write_stream_open(&u->stream, u->backend, worker, &u->first);
+		if (!eligible(u, worker, i >= n))
+			continue;
+		rc = write_stream_open(&u->stream, u->backend, worker, &u->first);
+		if (!rc)
+			return 0;
 	}
-	return rc;
+	if (!rc)
+		error_note("no worker is there to write to the under file system");
+	return rc ? rc : -EHOSTUNREACH;
 }
 
 static int sink_open(void *context, int64_t number)
