@@ -369,6 +369,7 @@ static void a_file_renamed_while_it_is_written_is_below_where_it_went(void **sta
 
 	(void)state;
 	ufs_send(stream, 0, 100);
+	assert_int_equal(flush(stream), 100); /* by now it knows which file it writes */
 	assert_int_equal(make_dir("/moved to"), 0);
 	assert_int_equal(move("/moving", "/moved to/here"), 0);
 	assert_int_equal(block_end(stream), 0);
@@ -384,6 +385,7 @@ static void a_file_removed_while_it_is_written_stays_gone(void **state)
 	struct rpc_stream *stream = ufs_open(told.ufs_path);
 
 	(void)state;
+	assert_int_equal(flush(stream), 0); /* by now it knows which file it writes */
 	assert_int_equal(erase("/going", false), 0);
 	assert_int_equal(block_end(stream), RPC_NOT_FOUND);
 	assert_int_equal(bytes_below("/going"), -1);
