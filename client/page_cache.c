@@ -84,9 +84,9 @@ int page_cache_new(size_t page_bytes, size_t max_bytes, struct page_cache **out)
 	cache->places = calloc(sets * SESSION_WAYS, sizeof *cache->places);
 	if (cache->places)
 		rc = memory_new(cache, head);
-	if (rc) {
+	if (rc || !cache->map) {
 		page_cache_free(cache);
-		return rc;
+		return rc ? rc : -ENOMEM;
 	}
 	cache->map->page_bytes = (uint32_t)page_bytes;
 	cache->map->sets = (uint32_t)sets;

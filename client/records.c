@@ -348,7 +348,7 @@ void records_end(struct records *r)
 
 void record_set_attr(struct records *r, int index, const struct session_attr *attr)
 {
-	struct session_record *rec = record_at(r, index);
+	struct session_record *rec = &r->table->record[index];
 
 	lock_take(&r->lock);
 	write_begin(rec);
@@ -359,7 +359,7 @@ void record_set_attr(struct records *r, int index, const struct session_attr *at
 
 void record_set_path(struct records *r, int index, const char *path)
 {
-	struct session_record *rec = record_at(r, index);
+	struct session_record *rec = &r->table->record[index];
 
 	lock_take(&r->lock);
 	write_begin(rec);
@@ -371,7 +371,7 @@ void record_set_path(struct records *r, int index, const char *path)
 void record_set_private(struct records *r, int index, const struct record_private *private)
 {
 	lock_take(&r->lock);
-	memcpy(record_at(r, index)->pad, private, sizeof *private);
+	memcpy(r->table->record[index].pad, private, sizeof *private);
 	lock_drop(&r->lock);
 }
 
@@ -380,7 +380,7 @@ struct record_private record_private(struct records *r, int index)
 	struct record_private private;
 
 	lock_take(&r->lock);
-	memcpy(&private, record_at(r, index)->pad, sizeof private);
+	memcpy(&private, r->table->record[index].pad, sizeof private);
 	lock_drop(&r->lock);
 	return private;
 }

@@ -841,8 +841,9 @@ static COLD long spawn_search(const struct spawn_call *c, const char *file, char
 	return denied ? -EACCES : -ENOENT;
 }
 
-static COLD long spawn_ours(struct spawn_call *c, const char *file, char *const argv[], bool search)
+static COLD long spawn_ours(struct spawn_call given, const char *file, char *const argv[], bool search)
 {
+	struct spawn_call *c = &given;
 	bool leads = env_leads(c->envp);
 	char *with[leads ? 1 : env_count(c->envp) + ENV_ADDED], text[leads ? 1 : env_bytes(c->envp)];
 	int saved = errno;
@@ -871,7 +872,7 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 
 	if (likely(!shim.active))
 		return REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
-	return (int)-spawn_ours(&c, path, argv, false);
+	return (int)-spawn_ours(c, path, argv, false);
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
@@ -881,5 +882,5 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 
 	if (likely(!shim.active))
 		return REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
-	return (int)-spawn_ours(&c, file, argv, true);
+	return (int)-spawn_ours(c, file, argv, true);
 }

@@ -142,40 +142,42 @@ static bool is_url(const char *path)
 	return url_prefix(path, &rest) != NULL;
 }
 
-/*
- * Has an absolute path "//" or "/." in it? Without, it is normalised, and its beginning says whose it is. Every path of a
- * program comes by here, so sixteen bytes at a time where that is easy: aligned, so that no load reaches into a page that has
- * nothing of path. What lies behind its end can only make a yes of a no.
- */
+/* Seventeen bytes at p: does a slash, among the first sixteen, have another or a dot behind it? */
+static inline bool untidy_part(const char *p)
+{
 #ifdef __SSE2__
-static inline bool untidy(const char *path)
-{
 	const __m128i slashes = _mm_set1_epi8('/'), dots = _mm_set1_epi8('.');
-	const __m128i *block = (const __m128i *)((uintptr_t)path & ~(uintptr_t)15);
-	unsigned before = (uintptr_t)path & 15;
-	__m128i last = _mm_setzero_si128();
+	__m128i here = _mm_loadu_si128((const __m128i *)p), next = _mm_loadu_si128((const __m128i *)(p + 1));
+	__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(next, slashes), _mm_cmpeq_epi8(next, dots));
 
-	for (;; block++, before = 0) {
-		__m128i v = _mm_load_si128(block), slash = _mm_cmpeq_epi8(v, slashes);
-		__m128i after = _mm_or_si128(_mm_slli_si128(slash, 1), _mm_srli_si128(last, 15));
-		__m128i hit = _mm_and_si128(after, _mm_or_si128(slash, _mm_cmpeq_epi8(v, dots)));
-		__m128i end = _mm_cmpeq_epi8(v, _mm_setzero_si128());
-		unsigned either = (unsigned)_mm_movemask_epi8(_mm_or_si128(hit, end)) >> before;
-
-		if (either)
-			return (unsigned)_mm_movemask_epi8(hit) >> before;
-		last = slash;
-	}
-}
+	return _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(here, slashes), hit));
 #else
-static bool untidy(const char *path)
-{
-	for (; *path; path++)
-		if (path[0] == '/' && (path[1] == '/' || path[1] == '.'))
+	for (unsigned i = 0; i < 16; i++)
+		if (p[i] == '/' && (p[i + 1] == '/' || p[i + 1] == '.'))
 			return true;
 	return false;
-}
 #endif
+}
+
+/*
+ * Has an absolute path "//" or "/." in it? Without, it is normalised, and its beginning says whose it is. Every path of a
+ * program comes by here, so sixteen bytes at a time; the last of them may be looked at twice.
+ */
+static inline bool untidy(const char *path)
+{
+	size_t n = strlen(path);
+
+	if (n < 17) {
+		for (size_t i = 0; i < n; i++)
+			if (path[i] == '/' && (path[i + 1] == '/' || path[i + 1] == '.'))
+				return true;
+		return false;
+	}
+	for (size_t at = 0; at + 17 < n; at += 16)
+		if (untidy_part(path + at))
+			return true;
+	return untidy_part(path + n - 17);
+}
 
 /* A beginning like that of a prefix, or of /dev and /proc, where descriptors have names; or a way round: "/tmp/../goosefs". */
 static COLD bool absolute(const char *path)

@@ -117,8 +117,10 @@ static long closed_all(unsigned first, unsigned last, bool close_them)
 	for (unsigned fd = first; fd <= last && (int)fd <= fdtab_highest(); fd++)
 		if (fdtab_word((int)fd) >= FD_OURS) {
 			uint32_t word = take((int)fd);
-			long one = close_them ? sys_close((int)fd) : 0;
+			long one;
 
+			if (close_them)
+				sys_close((int)fd);
 			one = process_closed((int)fd, word);
 			rc = rc ?: one;
 		}
