@@ -389,9 +389,11 @@ bool inodes_room(struct keeper *k, uint64_t wanted)
 {
 	uint64_t excess;
 
-	if (!wanted && weighed_lately(k) && (!k->stage_max || k->inodes.staged_bytes < k->stage_max) &&
-	    (!stage_dir(k->stage) || stage_free(k->stage) > LITTLE_ROOM))
+	if (weighed_lately(k) && (!k->stage_max || k->inodes.staged_bytes + wanted < k->stage_max) &&
+	    (!stage_dir(k->stage) || stage_free(k->stage) > LITTLE_ROOM + wanted + wanted / 8)) {
+		k->inodes.staged_bytes += wanted;
 		return true;
+	}
 	excess = cached_excess(k, wanted ? wanted : 1);
 	if (excess)
 		cached_evict(k, excess, cached_max(k));

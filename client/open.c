@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,9 +111,27 @@ static int content_copy(struct spot *s, struct backend_reader *reader, int fd, i
 	return rc;
 }
 
+/* Out of the worker's block file, if that is the whole of it and is here. */
+static int content_copy_local(struct spot *s, int fd, int64_t size)
+{
+	int from = s->at.ops->open_local(s->at.backend, &s->file), rc = -EIO;
+	off_t off = 0;
+
+	if (from < 0)
+		return from;
+	while (off < size && sendfile(fd, from, &off, (size_t)(size - off)) > 0)
+		;
+	if (off == size)
+		rc = 0;
+	else if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
+		log_warn("staging %s anew: %s", s->path, strerror(errno));
+	close(from);
+	return rc;
+}
+
 static int content_fetch(struct keeper *k, struct spot *s, struct inode *in)
 {
-	struct backend_reader *reader;
+	struct backend_reader *reader = NULL;
 	int fd, rc;
 
 	if (!s->file.st.size)
@@ -124,14 +143,17 @@ static int content_fetch(struct keeper *k, struct spot *s, struct inode *in)
 	lock_drop(&k->lock);
 	if (rc)
 		return rc;
-	rc = s->at.ops->reader_open(s->at.backend, &s->file, &reader);
-	if (rc)
-		return rc;
 	fd = fd_reopen(in->fd, O_WRONLY);
-	rc = fd < 0 ? fd : content_copy(s, reader, fd, s->file.st.size);
-	if (fd >= 0)
-		close(fd);
-	s->at.ops->reader_close(reader);
+	if (fd < 0)
+		return fd;
+	if (content_copy_local(s, fd, s->file.st.size)) {
+		rc = s->at.ops->reader_open(s->at.backend, &s->file, &reader);
+		if (!rc)
+			rc = content_copy(s, reader, fd, s->file.st.size);
+		if (reader)
+			s->at.ops->reader_close(reader);
+	}
+	close(fd);
 	return rc;
 }
 
@@ -391,6 +413,38 @@ static int64_t open_local(struct request *r, struct spot *s, int flags)
 	return rc;
 }
 
+/* With the name held: does it still lead to what was found? Names of the session changed meanwhile, perhaps this one. */
+static bool found_again(struct keeper *k, const struct spot *s)
+{
+	struct spot again;
+	bool same;
+	int rc;
+
+	if (name_is_hidden(path_name(s->path)))
+		return false;
+	rc = spot_find(k, s->path, 0, &again);
+	same = !rc && !strcmp(again.path, s->path) && again.st.id == s->st.id;
+	spot_release(&again);
+	return same;
+}
+
+/* Whoever opens the name from now on gets this inode: or a lock on it would exclude nobody. */
+static void link_fetched(struct keeper *k, const struct spot *s, struct inode *in)
+{
+	bool same;
+
+	names_lock(k, s->path, NULL, false);
+	lock_take(&k->lock);
+	same = s->changes == k->metas.changes;
+	lock_drop(&k->lock);
+	same = same || found_again(k, s);
+	lock_take(&k->lock);
+	if (same && !inode_find(k, s->path))
+		inode_link(k, in);
+	lock_drop(&k->lock);
+	names_unlock(k, s->path, NULL, false);
+}
+
 static int64_t open_fetched(struct request *r, struct spot *s, int flags)
 {
 	struct keeper *k = r->k;
@@ -399,11 +453,10 @@ static int64_t open_fetched(struct request *r, struct spot *s, int flags)
 
 	if (rc)
 		return rc;
+	link_fetched(k, s, in);
 	lock_take(&k->lock);
 	have = inode_find(k, s->path);
-	if (!have && s->changes == k->metas.changes)
-		inode_link(k, in);
-	if (have &&
+	if (have && have != in &&
 	    (inode_is(have, s->st.id) || have->state != INODE_CLEAN)) { /* two at once; written since we looked */
 		inode_get(have);
 		inode_put(k, in);
@@ -509,7 +562,7 @@ static int64_t open_reading(struct request *r, struct spot *s, int flags)
 		return rc;
 	if (!s->st.complete)
 		return -EBUSY;
-	rc = s->st.size ? open_local(r, s, flags) : -EOPNOTSUPP;
+	rc = open_local(r, s, flags);
 	if (rc != -EOPNOTSUPP)
 		return rc;
 	return (uint64_t)s->st.size <= page ? open_fetched(r, s, flags) : open_range(r, s, flags);

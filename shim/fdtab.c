@@ -70,8 +70,8 @@ uint32_t fdtab_ask(int fd)
 		return FD_NATIVE;
 	rec = record_get(record);
 	flags = sys_fcntl(fd, F_GETFL, 0);
-	return fdtab_pack((uint32_t)record, atomic_load(&rec->kind),
-			  rec->kind == SESSION_STAGED && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
+	return FD_INHERITED | fdtab_pack((uint32_t)record, atomic_load(&rec->kind),
+					 rec->kind == SESSION_STAGED && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
 }
 
 uint32_t fdtab_resolve(int fd)

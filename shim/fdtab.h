@@ -30,6 +30,9 @@ static inline uint32_t fdtab_pack(uint32_t record, enum session_kind kind, bool 
 	return FD_OURS | (uint32_t)kind << 2 | (uint32_t)writable << 5 | record << 8;
 }
 
+/* Of a descriptor that this process did not open itself: its description may be another process's too. */
+#define FD_INHERITED (1u << 6)
+
 static inline uint32_t fdtab_record(uint32_t word)
 {
 	return word >> 8;

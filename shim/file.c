@@ -329,16 +329,19 @@ void fd_content(int fd)
 
 /*
  * Before a lock: all who lock the file must do so on one kernel file, and a writer has the staging file. A file without a name
- * has no writer.
+ * has no writer. A lock that is the description's (shared) must stay with the one that was inherited, for whom it is
+ * taken: flock(1) on a shell's descriptor. That one holds among those who do the same.
  */
-void fd_lockable(int fd)
+void fd_lockable(int fd, bool shared)
 {
 	struct ofd of;
 
 	if (likely(!ofd_find(&of, fd, KIND(RANGE) | KIND(LOCAL))))
 		return;
-	if (of.kind == SESSION_RANGE || atomic_load(&of.rec->content) || !atomic_load(&of.rec->deleted))
-		ofd_content(&of);
+	if (of.kind == SESSION_LOCAL && !atomic_load(&of.rec->content) &&
+	    ((shared && of.inherited) || atomic_load(&of.rec->deleted)))
+		return;
+	ofd_content(&of);
 }
 
 long op_sync(struct ofd *of)
@@ -405,13 +408,13 @@ EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, 
 
 EXPORT int flock(int fd, int operation)
 {
-	fd_lockable(fd);
+	fd_lockable(fd, true);
 	return REAL(flock)(fd, operation);
 }
 
 EXPORT int lockf(int fd, int command, off_t n)
 {
-	fd_lockable(fd);
+	fd_lockable(fd, false);
 	return REAL(lockf)(fd, command, n);
 }
 EXPORT_ALIAS(lockf, lockf64)

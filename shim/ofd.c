@@ -132,6 +132,7 @@ static bool ofd_view(struct ofd *of, int fd, uint32_t word, unsigned kinds)
 	of->record = (int)fdtab_record(word);
 	of->kind = fdtab_kind(word);
 	of->writable = fdtab_writable(word);
+	of->inherited = word & FD_INHERITED;
 	of->rec = record_get(of->record);
 	if (kinds >> of->kind & 1)
 		return of->rec != NULL;

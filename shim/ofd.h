@@ -14,7 +14,7 @@ struct ofd {
 	int fd;
 	int record;
 	enum session_kind kind;
-	bool writable;
+	bool writable, inherited;
 	struct session_record *rec;
 };
 

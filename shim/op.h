@@ -38,7 +38,7 @@ long op_truncate(struct where *w, off_t length);
 long ofd_content(struct ofd *of);
 /* The same for a number, if it is one. */
 void fd_content(int fd);
-void fd_lockable(int fd);
+void fd_lockable(int fd, bool shared);
 /* For each descriptor a list of aio requests reads from. */
 struct aiocb;
 void aio_content(struct aiocb *const list[], int count);

@@ -356,7 +356,7 @@ long process_fcntl(int fd, int command, long argument)
 		return copy;
 	}
 	if (locks(command))
-		fd_lockable(fd);
+		fd_lockable(fd, command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW);
 	if (command != F_GETFD && command != F_SETFD && ofd_find(&of, fd, KIND(RANGE)))
 		return range_fcntl(&of, command, argument);
 	if (command == F_SETLEASE && ofd_find(&of, fd, ANY_KIND))

@@ -326,11 +326,22 @@ static void lets_a_writer_back_in(void **state)
 /* A child that closes the file, and by its status tells what that said. */
 static pid_t close_in_child(int fd, int record)
 {
-	pid_t pid = fork();
+	int go[2];
+	pid_t pid;
+	char byte;
 
-	if (pid)
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (pid) {
+		close(go[0]);
+		close(fd);
+		close(go[1]);
 		return pid;
+	}
 	s.fd = -1;
+	close(go[1]);
+	if (read(go[0], &byte, 1)) /* until the parent has closed its own */
+		_exit(2);
 	_exit(session_close(&s, fd, record) ? 1 : 0);
 }
 
@@ -350,7 +361,6 @@ static void close_waits_though_its_directory_moves(void **state)
 	free(big);
 	atomic_store(&local_knobs->write_ms, 50);
 	pid = close_in_child(fd, record);
-	close(fd);
 	poll(NULL, 0, 100); /* the upload is under way */
 	assert_int_equal(
 		session_ask(&s, (struct session_request){.op = SESSION_RENAME, .record = -1}, "/t/d", "/t/e", 5), 0);
