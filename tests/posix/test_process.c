@@ -141,6 +141,86 @@ TEST(exec, of_a_program_here)
 	CHECK_INT(run((char *[]){scratch("prog"), NULL}, -1, -1), 127);
 }
 
+static char *make_program(const char *name, const char *text)
+{
+	char *path = make_file(name, text);
+
+	CHECK_INT(chmod(path, 0755), 0);
+	return path;
+}
+
+/* What a command prints, its newlines and all; static. */
+static const char *printed(const char *command)
+{
+	static char text[4096];
+	FILE *p = popen(command, "r");
+	size_t n = p ? fread(text, 1, sizeof text - 1, p) : 0;
+
+	text[n] = '\0';
+	if (p)
+		pclose(p);
+	return text;
+}
+
+TEST(exec, of_scripts_here)
+{
+	char text[PATH_MAX + 64], wanted[2 * PATH_MAX], *path;
+	int out[2], n;
+
+	CHECK_INT(run((char *[]){"/bin/cp", "/bin/sh", scratch("shell"), NULL}, -1, -1), 0);
+	path = make_program("plain", "#!/bin/sh -u\necho \"$0 $#: $1\"\n");
+	snprintf(wanted, sizeof wanted, "%s 1: a b\n", path);
+	CHECK_INT(pipe(out), 0);
+	CHECK_INT(run((char *[]){path, "a b", NULL}, -1, out[1]), 0);
+	n = CHECK(read(out[0], text, sizeof text - 1));
+	text[n > 0 ? n : 0] = '\0';
+	CHECK_STR(text, wanted);
+	snprintf(text, sizeof text, "#!%s\necho \"by a shell here: $0\"\n", scratch("shell"));
+	path = make_program("ours", text);
+	snprintf(wanted, sizeof wanted, "by a shell here: %s\n", path);
+	CHECK_INT(run((char *[]){path, NULL}, -1, out[1]), 0);
+	n = CHECK(read(out[0], text, sizeof text - 1));
+	text[n > 0 ? n : 0] = '\0';
+	CHECK_STR(text, wanted);
+	close(out[0]);
+	close(out[1]);
+	make_program("nothing", "#!/no/such/interpreter\n");
+	CHECK_ERRNO(execl(scratch("nothing"), "nothing", NULL), ENOENT);
+	make_program("bare", "echo by the shell\n");
+	CHECK_ERRNO(execl(scratch("bare"), "bare", NULL), ENOEXEC);
+	CHECK_ERRNO(execl(make_file("data", "#!/bin/sh\n"), "data", NULL), EACCES);
+	CHECK_ERRNO(execl(scratch("missing"), "missing", NULL), ENOENT);
+	CHECK_ERRNO(execl(scratch(""), "directory", NULL), EACCES);
+	CHECK_ERRNO(execl(scratch("plain/x"), "x", NULL), ENOTDIR);
+}
+
+TEST(exec, by_the_path)
+{
+	char search[2 * PATH_MAX];
+	char *saved = strdup(getenv("PATH"));
+	int status = -1;
+	pid_t pid;
+
+	make_program("say-it", "#!/usr/bin/env -S sh -e\necho \"said $1\"\n");
+	make_program("bare", "echo \"bare $1\"\n");
+	snprintf(search, sizeof search, "/nowhere:%s:%s", scratch(""), saved);
+	setenv("PATH", search, 1);
+	CHECK_STR(printed("say-it one"), "said one\n");
+	CHECK_STR(printed("env say-it two"), "said two\n");
+	CHECK_STR(printed("bare three"), "bare three\n");
+	CHECK_STR(printed("exec env -i PATH=\"$PATH\" say-it four"), "said four\n");
+	CHECK_INT(posix_spawnp(&pid, "say-it", NULL, NULL, (char *[]){"say-it", "five", NULL}, environ), 0);
+	CHECK_INT(waitpid(pid, &status, 0), pid);
+	CHECK_INT(status, 0);
+	CHECK_INT(posix_spawnp(&pid, "say-nothing", NULL, NULL, (char *[]){"say-nothing", NULL}, environ), ENOENT);
+	CHECK_INT(IN_CHILD(execlp("say-it", "say-it", "six", NULL)), 0);
+	CHECK_STR(
+		printed("cd \"${PATH#*:}\" 2>/dev/null; cd \"$(dirname \"$(command -v say-it)\")\" && ./say-it seven"),
+		"said seven\n");
+	setenv("PATH", saved, 1);
+	free(saved);
+}
+
 TEST(spawn, actions_open_files)
 {
 	posix_spawn_file_actions_t actions;
