@@ -315,6 +315,17 @@ static int root_note(const struct session *s, const char *root)
 	return root && symlink(root, path) ? -errno : 0;
 }
 
+/* It did not come about: nothing stays of it but what it has to say. */
+static void session_undo(struct session *s)
+{
+	keep_log(s);
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
+	if (s->keeper > 0)
+		waitpid(s->keeper, NULL, 0);
+	session_remove(s->dir);
+}
+
 static int run_session(const char *root, const char *mounts, char **command)
 {
 	struct session s = {.listen_fd = -1, .hold_fd = -1, .alive = {-1, -1}};
@@ -341,7 +352,7 @@ static int run_session(const char *root, const char *mounts, char **command)
 	if (rc) {
 		complain(0, "no session: %s", strerror(-rc));
 		if (*s.dir)
-			keep_log(&s);
+			session_undo(&s);
 		cluster_close(&cluster);
 		return STATUS_UNPUBLISHED;
 	}

@@ -4,9 +4,11 @@
 #include "tools/tools.h"
 #include "client/command.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
 	const char *name;
@@ -59,9 +61,23 @@ static void settings_tell(void)
 		complain(0, "environment: no setting is called %s; did you mean %s?", name, nearest);
 }
 
+/* What we open is not to be taken for one of these. Programs we start find them closed, as they were. */
+static void standard_descriptors_fill(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static char title[32];
+
+	standard_descriptors_fill();
 
 	if (argc < 2) {
 		usage(stderr);
