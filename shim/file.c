@@ -30,6 +30,10 @@ long fd_received(struct call *c, int flags)
 		shim_log("the keeper sent no descriptor", NULL, 0);
 		return -EIO;
 	}
+	if ((c->reply.kind == SESSION_RANGE || c->reply.kind == SESSION_DIRECTORY) && !records_map()) {
+		sys_close(c->fd);
+		return -ENOMEM; /* ulimit -v: nothing could be done with it */
+	}
 	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY)
 		report_add(STAT_OPEN_STAGED + c->reply.kind - SESSION_STAGED, 1);
 	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY && (uint32_t)c->reply.record < SESSION_RECORDS)

@@ -1,0 +1,116 @@
+#!/bin/bash
+# Programs and keepers that are short of something: descriptors, address space, inotify, standard streams, and the keeper itself.
+set -u
+slipstream=$BUILD/slipstream
+failed=0
+is() { # what, got, wanted
+	[ "$2" = "$3" ] && return
+	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
+	failed=1
+}
+logged() { grep -q "$1" "$HOME"/.local/state/slipstream/*.log 2>/dev/null; is "logged: $1" $? 0; }
+quiet() { is "$1: nothing in the log" "$(cat "$HOME"/.local/state/slipstream/*.log 2>/dev/null)" ""; }
+
+seq 1000000 >"$HOME/big"
+sum=$(md5sum <"$HOME/big")
+export SLIPSTREAM_SHORT_CIRCUIT=false # the big one comes by range
+$slipstream run -- cp "$HOME/big" /goosefs/big || exit 1
+
+# Few descriptors from the start: there is no room for connections that stay.
+is "sixteen descriptors" "$($slipstream run -- bash -c 'ulimit -n 16; echo x >/goosefs/f; cat /goosefs/f; ls /goosefs; md5sum </goosefs/big' | tr '\n' '|')" "x|big|f|$sum|"
+quiet "sixteen descriptors"
+
+# Too little address space for the page cache: bytes come in the answers. For less than the session's records: ENOMEM, not nonsense.
+is "ulimit -v" "$($slipstream run -- bash -c 'ulimit -v 400000; dd if=/goosefs/big bs=100k 2>/dev/null | md5sum' 2>&1)" "$sum"
+is "ulimit -v: written and read" "$($slipstream run -- sh -c 'ulimit -v 50000; echo x >/goosefs/f; cat /goosefs/f' 2>/dev/null)" x
+$slipstream run -- sh -c 'ulimit -v 50000; dd if=/goosefs/big of=/dev/null' 2>"$HOME/err"; is "ulimit -v: by range" $? 1
+grep -q "Cannot allocate memory" "$HOME/err"; is "ulimit -v: says why" $? 0
+logged "cannot map the records"
+rm -rf "$HOME/.local/state"
+
+# No inotify instance: none is allowed in a user namespace of this test's own.
+if unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null; then
+	is "no inotify" "$(unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"' sh "$slipstream" run -- sh -c '
+		echo x >/goosefs/f; cat /goosefs/f; dd if=/goosefs/big bs=100k 2>/dev/null | md5sum; ls /goosefs
+		sh -c "exec 5>/goosefs/killed; echo kept >&5; kill -9 \$\$"' 2>/dev/null | tr '\n' '|')" "x|$sum|big|f|"
+	is "no inotify: published" "$($slipstream run -- cat /goosefs/killed)" kept
+	logged "no inotify instance"
+	rm -rf "$HOME/.local/state"
+fi
+
+# Closed standard streams.
+is "closed input" "$($slipstream run -- cat /goosefs/f <&-)" x
+$slipstream run -- sh -c 'echo closed >/goosefs/g' <&- >&- 2>&-; is "all closed" $? 0
+$slipstream run -- sh -c 'exit 3' <&- >&- 2>&-; is "all closed: status" $? 3
+is "all closed: written" "$($slipstream run -- cat /goosefs/g)" closed
+is "closed within" "$($slipstream run -- bash -c 'exec <&- 2>&-; exec 0</goosefs/g; cat')" closed
+quiet "closed streams"
+
+# A static program reads and writes what it inherits.
+if printf '%s\n' '#include <unistd.h>' 'int main(void) { char b[10000]; long n; while ((n = read(0, b, sizeof b)) > 0) if (write(1, b, n) != n) return 2; return n != 0; }' |
+	${CC:-cc} -static -x c -o "$HOME/static-cat" - 2>/dev/null; then
+	$slipstream run -- sh -c '"$1" </goosefs/big >/goosefs/copy; cmp /goosefs/copy "$2"' sh "$HOME/static-cat" "$HOME/big" 2>/dev/null
+	is "static program" $? 0
+	is "static program: published" "$($slipstream run -- md5sum /goosefs/copy | cut -d' ' -f1)" "${sum%% *}"
+	is "static program: from the middle" "$($slipstream run -- bash -c 'exec 3</goosefs/big; read -u 3 x; "$1" <&3 | md5sum' sh "$HOME/static-cat" 2>/dev/null)" "$(tail -n +2 "$HOME/big" | md5sum)"
+fi
+
+# A keeper that is killed under a program that waits, and one that stands still.
+cat >"$HOME/keeper.py" <<'EOP'
+import errno, os, signal, subprocess, sys, threading, time
+session = os.environ["SLIPSTREAM_SESSION"]
+def keeper():
+    while True:
+        pid = subprocess.run(["pgrep", "-f", "keeper --session " + session], capture_output=True, text=True).stdout.split()
+        if pid:
+            return int(pid[0])
+        time.sleep(0.02)
+def during(what, call):
+    pid = keeper()
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
+    try:
+        call()
+    except OSError as e:
+        print(what, e)
+big = os.open("/goosefs/big", os.O_RDONLY)
+out = os.open("/goosefs/w", os.O_WRONLY | os.O_CREAT)
+os.write(out, b"hello")
+during("open", lambda: os.close(os.open("/goosefs/w", os.O_RDONLY)))
+during("create", lambda: os.close(os.open("/goosefs/c", os.O_WRONLY | os.O_CREAT)))
+during("read", lambda: os.pread(big, 10, 5000000))
+during("stat", lambda: os.stat("/goosefs/w"))
+during("fsync", lambda: os.fsync(out))
+during("close", lambda: os.close(out))
+print(open("/goosefs/w").read())
+pid = keeper()
+os.kill(pid, signal.SIGSTOP)
+for sig in signal.SIGINT, signal.SIGTERM:
+    p = subprocess.Popen(["stat", "/goosefs/w"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    time.sleep(0.2)
+    p.send_signal(sig)
+    print(p.wait(5))
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+threading.Timer(0.2, os.kill, (pid, signal.SIGCONT)).start()
+print(os.stat("/goosefs/w").st_size)
+EOP
+is "killed keeper, stopped keeper" "$($slipstream run -- python3 "$HOME/keeper.py" 2>&1 | tr '\n' '|')" "hello|-2|-15|5|"
+rm -rf "$HOME/.local/state"
+began=$(date +%s%3N)
+SLIPSTREAM_SHIM_TIMEOUT_MS=300 $slipstream run -- python3 -c '
+import errno, os, signal, subprocess
+pid = int(subprocess.run(["pgrep", "-f", "keeper --session " + os.environ["SLIPSTREAM_SESSION"]], capture_output=True, text=True).stdout.split()[0])
+os.stat("/goosefs")
+os.kill(pid, signal.SIGSTOP)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+try:
+	os.stat("/goosefs/none")
+except OSError as e:
+	print(errno.errorcode[e.errno])
+os.kill(pid, signal.SIGCONT)' >"$HOME/out" 2>/dev/null
+is "SLIPSTREAM_SHIM_TIMEOUT_MS" "$(cat "$HOME/out")" ETIMEDOUT
+is "in time" $(($(date +%s%3N) - began < 5000)) 1
+logged "does not answer: stat"
+exit $failed
