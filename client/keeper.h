@@ -28,6 +28,7 @@
 #define NAME_STRIPES 256
 
 struct range;
+struct slot;
 struct listing;
 struct local;
 
@@ -67,6 +68,7 @@ struct keeper {
 	uint32_t missed_at[SESSION_RECORDS]; /* serial + 1 of the record when a census did not find it; 0: it did */
 	uint64_t slots_free[SESSION_RECORDS];
 	unsigned slots_free_count;
+	struct slot *slots;
 	uint64_t slots_made, directories_made;
 };
 
@@ -191,9 +193,10 @@ struct inode *local_inode(struct keeper *, int record);
 
 int placeholder_start(struct keeper *);
 int slot_open(struct keeper *, uint64_t *slot, struct stat *); /* an acc3 descriptor */
-void slot_give(struct keeper *, uint64_t slot);                /* its last descriptor was seen to go: free again */
 void slot_drop(struct keeper *, uint64_t slot);                /* not seen: never again */
-int slot_record(struct keeper *, const char *name);            /* of the slot of that name, or -ENOENT */
+/* Events of the watch on the slots: the one of that name was opened; a descriptor of it was closed. */
+void slot_opened(struct keeper *, const char *name);
+void slot_closed(struct keeper *, const char *name);
 /* A descriptor on a removed directory, its watch, and its record. */
 int directory_open(struct keeper *, const struct spot *, int flags, int *record);
 int directory_record(struct keeper *, int watch);

@@ -2,7 +2,10 @@
  * placeholder.c: the kernel objects behind RANGE and DIRECTORY descriptions.
  *
  * A slot is a file of mode 0, opened with access mode 3: its close is reported by the watch on the directory of slots. It
- * can be used again then. A directory is made with its parent, opened, and both are removed: nothing is above it that
+ * can be used again then. But root opens also what has mode 0, to search it, to save it; the close of that would be taken for
+ * ours, and the slot be another file's while somebody still reads this one. So opens are watched too: where there was one more
+ * than ours (the change of mode stands between them, or the kernel would make one event of two), a close proves nothing, and
+ * who still has the slot is read in /proc. A directory is made with its parent, opened, and both are removed: nothing is above it that
  * could be listed by "..", and its name is never used twice.
  */
 #include "client/keeper.h"
@@ -26,15 +29,59 @@ static void slot_path(uint64_t slot, char out[40])
 	snprintf(out, 40, "slots/%llx", (unsigned long long)slot);
 }
 
+static bool placeholder_held(struct keeper *, int record);
+
+struct slot {
+	UT_hash_handle hh;
+	uint64_t number;
+	unsigned opens; /* of ours that we have not been told of yet */
+	bool disturbed; /* somebody else opened it, or may have */
+};
+
+/* Under the lock. */
+static struct slot *slot_find(struct keeper *k, uint64_t number)
+{
+	struct slot *s;
+
+	HASH_FIND(hh, k->slots, &number, sizeof number, s);
+	return s;
+}
+
+static bool slot_expect(struct keeper *k, uint64_t number)
+{
+	struct slot *s = slot_find(k, number);
+
+	if (!s) {
+		s = calloc(1, sizeof *s);
+		if (!s)
+			return false;
+		s->number = number;
+		HASH_ADD(hh, k->slots, number, sizeof s->number, s);
+	}
+	s->opens++;
+	return true;
+}
+
+static void slot_give(struct keeper *k, uint64_t slot)
+{
+	lock_take(&k->lock);
+	if (k->slots_free_count < SESSION_RECORDS)
+		k->slots_free[k->slots_free_count++] = slot;
+	lock_drop(&k->lock);
+}
+
 static int slot_take(struct keeper *k, uint64_t *slot)
 {
 	char path[40];
-	bool fresh;
+	bool fresh, expected;
 
 	lock_take(&k->lock);
 	fresh = !k->slots_free_count;
 	*slot = fresh ? ++k->slots_made : k->slots_free[--k->slots_free_count];
+	expected = slot_expect(k, *slot);
 	lock_drop(&k->lock);
+	if (!expected)
+		return -ENOMEM;
 	slot_path(*slot, path);
 	/* mknod, because a close would be reported */
 	return fresh && mknodat(k->dir_fd, path, S_IFREG, 0) ? -errno : 0;
@@ -66,23 +113,22 @@ fail:
 	return rc;
 }
 
-void slot_give(struct keeper *k, uint64_t slot)
-{
-	lock_take(&k->lock);
-	if (k->slots_free_count < SESSION_RECORDS)
-		k->slots_free[k->slots_free_count++] = slot;
-	lock_drop(&k->lock);
-}
-
 void slot_drop(struct keeper *k, uint64_t slot)
 {
+	struct slot *s;
 	char path[40];
 
+	lock_take(&k->lock);
+	s = slot_find(k, slot);
+	if (s)
+		HASH_DEL(k->slots, s);
+	lock_drop(&k->lock);
+	free(s);
 	slot_path(slot, path);
 	unlinkat(k->dir_fd, path, 0);
 }
 
-int slot_record(struct keeper *k, const char *name)
+static int slot_record(struct keeper *k, const char *name)
 {
 	char path[NAME_MAX + 8];
 	struct stat st;
@@ -91,6 +137,41 @@ int slot_record(struct keeper *k, const char *name)
 	if (fstatat(k->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW))
 		return -errno;
 	return record_find(k->records, st.st_dev, st.st_ino);
+}
+
+void slot_opened(struct keeper *k, const char *name)
+{
+	struct slot *s;
+
+	lock_take(&k->lock);
+	s = slot_find(k, stage_number(name));
+	if (s && s->opens)
+		s->opens--;
+	else if (s)
+		s->disturbed = true;
+	lock_drop(&k->lock);
+}
+
+void slot_closed(struct keeper *k, const char *name)
+{
+	uint64_t slot = stage_number(name);
+	int record = slot_record(k, name);
+	struct slot *s;
+	bool disturbed;
+
+	if (record < 0)
+		return;
+	lock_take(&k->lock);
+	s = slot_find(k, slot);
+	disturbed = !s || s->disturbed; /* not known: an earlier keeper's */
+	lock_drop(&k->lock);
+	if (disturbed && placeholder_held(k, record))
+		return;
+	range_close(k, record);
+	if (disturbed)
+		slot_drop(k, slot);
+	else
+		slot_give(k, slot);
 }
 
 /* ---- directories ------------------------------------------------------------------------------------------------ */
@@ -237,6 +318,19 @@ static bool missed_again(struct keeper *k, int record, bool seen)
 	return again;
 }
 
+static bool placeholder_held(struct keeper *k, int record)
+{
+	struct census c = {.k = k, .seen = calloc(SESSION_RECORDS, 1)};
+	bool held;
+
+	if (!c.seen)
+		return true;
+	census_take(&c);
+	held = c.seen[record];
+	free(c.seen);
+	return held;
+}
+
 /*
  * No lease sees an access mode of 3, and a removed directory has no name: who holds them is read in /proc. A descriptor in
  * flight is not found there; so that it never means another file, a slot whose end was not seen is not used again.
@@ -245,9 +339,14 @@ void placeholders_check(struct keeper *k, bool again)
 {
 	struct census c = {.k = k, .seen = calloc(SESSION_RECORDS, 1)};
 	int high = records_high(k->records);
+	struct slot *s, *next;
 
 	if (!c.seen)
 		return;
+	lock_take(&k->lock);
+	HASH_ITER(hh, k->slots, s, next)
+	s->disturbed = true; /* what was not told may have been this */
+	lock_drop(&k->lock);
 	census_take(&c);
 	for (int i = 0; i < high; i++) {
 		uint32_t kind = atomic_load(&record_at(k->records, i)->kind);

@@ -64,7 +64,7 @@ int watch_start(struct keeper *k)
 	if (k->inotify_fd < 0)
 		log_error("no inotify instance is left (fs.inotify.max_user_instances): what programs close is found out by looking");
 	snprintf(slots, sizeof slots, "%s/slots", k->dir);
-	k->slots_watch = watch_add(k, slots, IN_CLOSE_NOWRITE | IN_CLOSE_WRITE);
+	k->slots_watch = watch_add(k, slots, IN_OPEN | IN_ATTRIB | IN_CLOSE_NOWRITE | IN_CLOSE_WRITE);
 	k->stage_watch = stage_dir(k->stage) ? watch_add(k, stage_dir(k->stage), IN_CLOSE_WRITE) : -1;
 	k->unwatched = k->slots_watch < 0;
 	return 0;
@@ -93,17 +93,6 @@ static void staging_closed(struct keeper *k, const char *name)
 		publish_event(k, in);
 	}
 	lock_drop(&k->lock);
-}
-
-static void slot_closed(struct keeper *k, const char *name)
-{
-	int record = slot_record(k, name);
-	uint64_t slot = stage_number(name);
-
-	if (record >= 0)
-		range_close(k, record);
-	if (record >= 0)
-		slot_give(k, slot);
 }
 
 static void directory_closed(struct keeper *k, int watch)
@@ -136,7 +125,9 @@ static void event_take(struct keeper *k, const struct inotify_event *e)
 		overflowed(k);
 	else if (e->wd == k->stage_watch && e->len)
 		staging_closed(k, e->name);
-	else if (e->wd == k->slots_watch && e->len)
+	else if (e->wd == k->slots_watch && (e->mask & IN_OPEN))
+		slot_opened(k, e->name);
+	else if (e->wd == k->slots_watch && (e->mask & IN_CLOSE))
 		slot_closed(k, e->name);
 	else if (e->mask & (IN_DELETE_SELF | IN_IGNORED))
 		directory_closed(k, e->wd);

@@ -7,10 +7,9 @@ failed=0
 mkfifo "$HOME/to" "$HOME/from"
 export SLIPSTREAM_METADATA_TTL_MS=0 # each session sees at once what the other did
 
-# Copies "FROM TO" as a session of its own.
+# Copies files, two names each with its NUL, as a session of its own.
 copier() {
-	exec "$slipstream" run --mount "$mount" -- bash -c 'while read -r from to; do
-		[ "$from" = end ] && break
+	exec "$slipstream" run --mount "$mount" -- bash -c 'while IFS= read -r -d "" from && [ "$from" != end ] && IFS= read -r -d "" to; do
 		if cp "$from" "$to"; then echo ok; else echo no; fi
 	done <>"$HOME/to" >"$HOME/from"'
 }
@@ -26,7 +25,7 @@ server_start() {
 }
 
 server_stop() {
-	echo end >"$HOME/to"
+	printf "end\0" >"$HOME/to"
 	wait $copier || failed=1
 	kill $server
 	wait $server

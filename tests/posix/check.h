@@ -106,13 +106,13 @@ static inline char *scratch(const char *name)
 }
 
 /*
- * A file that somebody else put there. ELSEWHERE, if set, names a directory with two pipes: "FROM TO" written to the one
- * copies a file by other means than this process's, and a line from the other says that it is done.
+ * A file that somebody else put there. ELSEWHERE, if set, names a directory with two pipes: two names, each with its NUL,
+ * written to the one copy a file by other means than this process's, and a line from the other says that it is done.
  */
 static inline char *put_file(const char *name, const void *data, size_t n)
 {
 	const char *elsewhere = getenv("ELSEWHERE");
-	char source[PATH_MAX], line[3 * PATH_MAX], *path = scratch(name);
+	char source[PATH_MAX], line[PATH_MAX], *path = scratch(name);
 	int fd, to, from;
 
 	snprintf(source, sizeof source, "%s/source-%d", elsewhere ? elsewhere : "", (int)getpid());
@@ -125,8 +125,8 @@ static inline char *put_file(const char *name, const void *data, size_t n)
 	to = (int)CHECK(open(line, O_WRONLY));
 	snprintf(line, sizeof line, "%s/from", elsewhere);
 	from = (int)CHECK(open(line, O_RDWR));
-	snprintf(line, sizeof line, "%s %s\n", source, path);
-	CHECK_INT(write(to, line, strlen(line)), strlen(line));
+	CHECK_INT(write(to, source, strlen(source) + 1), strlen(source) + 1);
+	CHECK_INT(write(to, path, strlen(path) + 1), strlen(path) + 1);
 	CHECK_INT(read(from, line, 3), 3);
 	CHECK_TRUE(!memcmp(line, "ok\n", 3));
 	close(to);
