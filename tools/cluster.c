@@ -114,6 +114,7 @@ static void exec_server(const char *root, int ready, int hold_read)
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
 	unsetenv("LD_PRELOAD");
+	descriptors_leave();
 	if (dup2(ready, 1) < 0 || install_program(program))
 		_exit(127);
 	fcntl(hold_read, F_SETFD, 0);

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+void descriptors_leave(void)
+{
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+}
+
 int install_program(char out[PATH_MAX])
 {
 	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);

@@ -45,6 +45,7 @@ static void exec_keeper(const struct session *s, int ready)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
 	unsetenv("LD_PRELOAD");
+	descriptors_leave();
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || install_program(program))
 		_exit(127);
 	if (s->hold_fd >= 0)

@@ -48,6 +48,10 @@ if [ -x /sbin/ldconfig ]; then # static, in Debian
 fi
 is "nothing to announce" "$($slipstream run -- sh -c true 2>&1)" ""
 
+# What the caller has open is the program's, not those' who outlive it.
+is "descriptor 9" "$($slipstream run -- sh -c 'echo to nine >&9; for p in $(pgrep -f "^slipstream (keeper|server)"); do readlink /proc/$p/fd/*; done | grep -c "/nine$"' 9>"$HOME/nine")" 0
+is "descriptor 9, written" "$(cat "$HOME/nine")" "to nine"
+
 # Bad usage.
 $slipstream run --no-such-option 2>"$HOME/err"; is "bad option" $? 125
 grep -q no-such-option "$HOME/err" || { echo "bad option is not named"; failed=1; }
