@@ -390,7 +390,7 @@ static void merged_events_and_none_at_all(void **state)
 	(void)state;
 	put_outside("/range", big, sizeof big);
 	for (int overflow = 0; overflow < 2; overflow++) {
-		char names[2][16];
+		char names[2][32];
 
 		for (int i = 0; i < 2; i++) {
 			snprintf(names[i], sizeof names[i], "/t/%d-%d", overflow, i);
