@@ -18,7 +18,7 @@
 
 #define SWEEP_MS   1000
 #define CENSUS_MS  3000 /* how often we look who holds what nobody would tell us of */
-#define LEAVING_MS 100 /* how often we look whether the last one is gone */
+#define LEAVING_MS 100  /* how often we look whether the last one is gone */
 
 int64_t now_ms(void)
 {
@@ -62,7 +62,8 @@ int watch_start(struct keeper *k)
 	if (k->signal_fd < 0 || k->wake_fd < 0)
 		return -errno;
 	if (k->inotify_fd < 0)
-		log_error("no inotify instance is left (fs.inotify.max_user_instances): what programs close is found out by looking");
+		log_error("no inotify instance is left (fs.inotify.max_user_instances): what programs close is found "
+			  "out by looking");
 	snprintf(slots, sizeof slots, "%s/slots", k->dir);
 	k->slots_watch = watch_add(k, slots, IN_OPEN | IN_ATTRIB | IN_CLOSE_NOWRITE | IN_CLOSE_WRITE);
 	k->stage_watch = stage_dir(k->stage) ? watch_add(k, stage_dir(k->stage), IN_CLOSE_WRITE) : -1;

@@ -18,7 +18,7 @@
 #define COUNT_MAX   0x7ffff000u /* as the kernel's MAX_RW_COUNT */
 #define READ_TRIES  16
 #define EXPECTED    65536 /* more is asked about as a whole */
-#define INLINE_READ 1u          /* request.flags of READ: the page cache cannot be read here, send the bytes */
+#define INLINE_READ 1u    /* request.flags of READ: the page cache cannot be read here, send the bytes */
 
 /* ---- opening --------------------------------------------------------------------------------------------------------- */
 
@@ -36,7 +36,8 @@ long fd_received(struct call *c, int flags)
 	}
 	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY)
 		report_add(STAT_OPEN_STAGED + c->reply.kind - SESSION_STAGED, 1);
-	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY && (uint32_t)c->reply.record < SESSION_RECORDS)
+	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY &&
+	    (uint32_t)c->reply.record < SESSION_RECORDS)
 		process_opened(c->fd, fdtab_pack((uint32_t)c->reply.record, c->reply.kind, writable));
 	else
 		fdtab_forget(c->fd);
@@ -73,7 +74,7 @@ long op_creat(struct where *w, mode_t mode)
 
 /* Bytes of one page, if the cache has it: 0 is a miss; or -EFAULT. tell: the keeper wants to know that reading got here. */
 static long cache_copy(const struct session_cache *cache, uint64_t content, char *buf, size_t n, uint64_t off,
-			 bool *tell)
+		       bool *tell)
 {
 	uint64_t number = off / cache->page_bytes, at = off % cache->page_bytes;
 	size_t first = (size_t)session_set(cache, content, number) * SESSION_WAYS;

@@ -354,7 +354,7 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 	return -1;
 }
 
-#define RENAME(real_call, from_dirfd, to_dirfd, flags)                                                                  \
+#define RENAME(real_call, from_dirfd, to_dirfd, flags)                                                                 \
 	do {                                                                                                           \
 		int rc;                                                                                                \
                                                                                                                        \

@@ -75,7 +75,8 @@ int record_lookup(uint64_t dev, uint64_t ino)
 		rec = &table->record[entry - 1];
 		do {
 			seq = atomic_load_explicit(&rec->seq, memory_order_acquire);
-			same = rec->kernel_dev == dev && rec->kernel_ino == ino && atomic_load(&rec->kind) != SESSION_FREE;
+			same = rec->kernel_dev == dev && rec->kernel_ino == ino &&
+			       atomic_load(&rec->kind) != SESSION_FREE;
 			atomic_thread_fence(memory_order_acquire);
 		} while (!(seq & 1) && seq != atomic_load(&rec->seq));
 		/* Odd is not waited for: identity is written before anybody has a descriptor to ask about. */

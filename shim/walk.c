@@ -17,11 +17,11 @@
 
 #define LINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
 
-struct resolution { /* on the heap: a thread's stack may be small */
+struct resolution {         /* on the heap: a thread's stack may be small */
 	char out[PATH_MAX]; /* resolved so far; "" is the root */
 	size_t n;           /* of out */
 	char left[PATH_MAX];
-	char *at; /* in left: the rest */
+	char *at;              /* in left: the rest */
 	char target[PATH_MAX]; /* of the link at hand */
 	int links;
 };

@@ -332,7 +332,8 @@ int block_writer_create(struct backend *b, const char *path, uint32_t mode, stru
 	};
 	struct replica_plan plan;
 	struct gfs_file_reply reply;
-	int rc = goosefs_sayable(path) ?: replica_plan_make(b->config, request.write_type, &plan); /* before there is a file */
+	int rc = goosefs_sayable(path)
+			 ?: replica_plan_make(b->config, request.write_type, &plan); /* before there is a file */
 
 	if (rc)
 		return rc;

@@ -188,9 +188,8 @@ static void refuses_another_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(finds_what_is_there), T(survives_churn),    T(is_full_at_its_end),
-		T(reuses_late),         T(stays_small),       T(is_taken_up_again),
-		T(refuses_another_version),
+		T(finds_what_is_there), T(survives_churn),    T(is_full_at_its_end),      T(reuses_late),
+		T(stays_small),         T(is_taken_up_again), T(refuses_another_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
