@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TRIES         100
-#define WITHDRAWN_MS  20 /* longer than a connect() between finding the name and being queued */
+#define TRIES        100
+#define WITHDRAWN_MS 20 /* longer than a connect() between finding the name and being queued */
 
 static int private_directory(const char *path)
 {
@@ -94,8 +94,12 @@ int session_listen(const char *dir)
 /* The keeper itself; tells on ready that it serves. */
 static int keep(const char *dir, int lock, int listen_fd, int ready)
 {
-	struct keeper_options options = {.dir = dir, .listen_fd = listen_fd, .ready_fd = ready, .parent_fd = -1,
-					 .lock_fd = lock, .linger_ms = ALONE_LINGER_MS};
+	struct keeper_options options = {.dir = dir,
+					 .listen_fd = listen_fd,
+					 .ready_fd = ready,
+					 .parent_fd = -1,
+					 .lock_fd = lock,
+					 .linger_ms = ALONE_LINGER_MS};
 
 	setsid();
 	return keeper_start(&options);

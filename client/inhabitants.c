@@ -63,7 +63,8 @@ bool session_inhabited(const char *dir)
 	snprintf(variable, sizeof variable, "SLIPSTREAM_SESSION=%s", dir);
 	snprintf(self, sizeof self, "%d", getpid());
 	while (!found && proc && (e = readdir(proc)))
-		found = isdigit((unsigned char)e->d_name[0]) && strcmp(e->d_name, self) && lives_in(e->d_name, variable);
+		found = isdigit((unsigned char)e->d_name[0]) && strcmp(e->d_name, self) &&
+			lives_in(e->d_name, variable);
 	if (proc)
 		closedir(proc);
 	return found;

@@ -9,8 +9,8 @@
 
 int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context)
 {
-	struct keeper_options options = {.dir = dir, .ready_fd = -1, .parent_fd = -1, .inside = true, .ready = ready,
-					 .ready_context = context};
+	struct keeper_options options = {
+		.dir = dir, .ready_fd = -1, .parent_fd = -1, .inside = true, .ready = ready, .ready_context = context};
 
 	options.lock_fd = session_lock(dir);
 	if (options.lock_fd < 0)

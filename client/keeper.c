@@ -281,9 +281,12 @@ static int usage(void)
 static int options_parse(int argc, char **argv, struct keeper_options *out, bool *alone)
 {
 	static const struct option options[] = {
-		{"session", required_argument, NULL, 's'},  {"listen-fd", required_argument, NULL, 'l'},
-		{"ready-fd", required_argument, NULL, 'r'}, {"parent-fd", required_argument, NULL, 'p'},
-		{"alone", required_argument, NULL, 'a'},    {"help", no_argument, NULL, 'h'},
+		{"session", required_argument, NULL, 's'},
+		{"listen-fd", required_argument, NULL, 'l'},
+		{"ready-fd", required_argument, NULL, 'r'},
+		{"parent-fd", required_argument, NULL, 'p'},
+		{"alone", required_argument, NULL, 'a'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int c, *fd;

@@ -35,7 +35,7 @@ struct local;
 struct keeper {
 	struct slip_client *client; /* not ours */
 	char dir[PATH_MAX];
-	const char *given; /* dir as SLIPSTREAM_SESSION says it; not ours */
+	const char *given;                /* dir as SLIPSTREAM_SESSION says it; not ours */
 	int dir_fd, listen_fd, parent_fd; /* parent_fd -1: nobody to wait for */
 	uid_t uid;
 	gid_t gid;
@@ -64,7 +64,7 @@ struct keeper {
 	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
 	struct local *locals;             /* by mount and id */
 	unsigned local_count, locals_overridden;
-	int watch_of[SESSION_RECORDS]; /* of a DIRECTORY: its inotify watch, 0: none */
+	int watch_of[SESSION_RECORDS];       /* of a DIRECTORY: its inotify watch, 0: none */
 	uint32_t missed_at[SESSION_RECORDS]; /* serial + 1 of the record when a census did not find it; 0: it did */
 	uint64_t slots_free[SESSION_RECORDS];
 	unsigned slots_free_count;
@@ -83,9 +83,9 @@ struct request {
 	uid_t uid;
 	gid_t gid;
 	struct session_reply *reply;
-	char *out;    /* SESSION_PAYLOAD_MAX; reply->bytes of it are sent */
-	int fd;       /* sent along; -1: none */
-	bool fd_lent; /* not to be closed after sending */
+	char *out;                 /* SESSION_PAYLOAD_MAX; reply->bytes of it are sent */
+	int fd;                    /* sent along; -1: none */
+	bool fd_lent;              /* not to be closed after sending */
 	_Atomic uint32_t *passing; /* fd's record counts it until our copy is closed; NULL: none */
 };
 
@@ -108,8 +108,8 @@ struct keeper_options {
 	int listen_fd, ready_fd, parent_fd; /* -1: none, but for listen_fd */
 	int lock_fd;                        /* of DIR/lock, held already; -1: to be taken */
 	int64_t linger_ms;                  /* 0: until the parent is gone; else this long after the last program */
-	bool inside;                        /* threads of a program (inside.c): nothing of the process is ours to change */
-	void (*ready)(void *);              /* inside: called when it serves */
+	bool inside;           /* threads of a program (inside.c): nothing of the process is ours to change */
+	void (*ready)(void *); /* inside: called when it serves */
 	void *ready_context;
 };
 

@@ -14,11 +14,11 @@
 struct config;
 
 struct mount {
-	unsigned index;   /* its place in the table; also in the session's records */
-	char *prefix;     /* "/goosefs"; no trailing slash */
-	char *url;        /* as configured */
-	char *authority;  /* "host:port", or "" */
-	char *root;       /* "" or "/data": put before every path sent to the backend */
+	unsigned index;  /* its place in the table; also in the session's records */
+	char *prefix;    /* "/goosefs"; no trailing slash */
+	char *url;       /* as configured */
+	char *authority; /* "host:port", or "" */
+	char *root;      /* "" or "/data": put before every path sent to the backend */
 	const struct backend_ops *ops;
 };
 

@@ -35,13 +35,13 @@ enum session_op {
 
 enum session_kind {
 	SESSION_FREE,
-	SESSION_STAGED,    /* content-backed: the kernel file is this session's staging file. All data calls are native */
-	SESSION_LOCAL,     /* content-backed, read-only: the kernel file is a worker's block file */
-	SESSION_RANGE,     /* acc3: bytes by range, through the page cache */
+	SESSION_STAGED, /* content-backed: the kernel file is this session's staging file. All data calls are native */
+	SESSION_LOCAL,  /* content-backed, read-only: the kernel file is a worker's block file */
+	SESSION_RANGE,  /* acc3: bytes by range, through the page cache */
 	SESSION_DIRECTORY, /* a removed directory */
 };
 
-struct session_attr { /* fixed width, so that a struct stat of any flavour can be made of it */
+struct session_attr {      /* fixed width, so that a struct stat of any flavour can be made of it */
 	uint64_t dev, ino; /* as the program sees them: one dev per mount, ino stable while the session lives */
 	uint32_t mode;     /* with type bits */
 	uint32_t nlink, uid, gid;
@@ -50,13 +50,14 @@ struct session_attr { /* fixed width, so that a struct stat of any flavour can b
 };
 
 struct session_request {
-	uint32_t op;      /* enum session_op */
-	uint32_t bytes;   /* payload */
-	int32_t record;   /* -1: none, the path says it */
+	uint32_t op;    /* enum session_op */
+	uint32_t bytes; /* payload */
+	int32_t record; /* -1: none, the path says it */
 	uint32_t flags;
 	uint32_t mode;
 	uint32_t must_be_dir; /* the path ended in a slash */
-	uint32_t uid, gid; /* the caller's effective ids. Root alone is believed: who it was when it connected it need not be any more */
+	uint32_t uid,
+		gid; /* the caller's effective ids; root alone is believed, who need not be who connected any more */
 	int64_t a, b;
 };
 
@@ -64,11 +65,11 @@ struct session_request {
 #define REPLY_FD     2u /* a descriptor comes along */
 
 struct session_reply {
-	int64_t rc;       /* >= 0, -errno, or SESSION_ELSEWHERE */
-	uint32_t bytes;   /* payload */
-	uint32_t flags;   /* REPLY_* */
-	int32_t record;   /* index in the record table */
-	uint32_t kind;    /* enum session_kind of that record */
+	int64_t rc;     /* >= 0, -errno, or SESSION_ELSEWHERE */
+	uint32_t bytes; /* payload */
+	uint32_t flags; /* REPLY_* */
+	int32_t record; /* index in the record table */
+	uint32_t kind;  /* enum session_kind of that record */
 	struct session_attr attr;
 };
 
@@ -83,9 +84,9 @@ struct session_statfs {
 
 struct session_dirent { /* LIST: packed one after the other, each padded to 8 bytes */
 	uint64_t ino;
-	uint32_t bytes;   /* of this whole entry */
-	uint8_t type;     /* DT_* */
-	char name[];      /* NUL-terminated */
+	uint32_t bytes; /* of this whole entry */
+	uint8_t type;   /* DT_* */
+	char name[];    /* NUL-terminated */
 };
 
 /* ---- the record table ------------------------------------------------------------------------------------------- */
@@ -98,33 +99,35 @@ struct session_dirent { /* LIST: packed one after the other, each padded to 8 by
  * The keeper alone writes identity, path and attributes, making seq odd meanwhile. Programs write off.
  */
 struct session_record {
-	_Atomic uint32_t seq;    /* odd: being changed; read again */
-	_Atomic uint32_t kind;   /* enum session_kind */
+	_Atomic uint32_t seq;  /* odd: being changed; read again */
+	_Atomic uint32_t kind; /* enum session_kind */
 	uint64_t kernel_dev, kernel_ino;
-	_Atomic uint32_t serial; /* counts uses of this record */
-	uint32_t mount;          /* which mount */
+	_Atomic uint32_t serial;  /* counts uses of this record */
+	uint32_t mount;           /* which mount */
 	struct session_attr attr; /* STAGED: size and times come from the kernel file instead */
 	_Atomic uint64_t
 		content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper.
 	                             LOCAL: not 0: it was written since, and CONTENT gives the new content */
-	_Atomic int64_t size;    /* RANGE */
-	_Atomic int64_t off;     /* RANGE: the file offset; DIRECTORY: index of the next entry */
+	_Atomic int64_t size;     /* RANGE */
+	_Atomic int64_t off;      /* RANGE: the file offset; DIRECTORY: index of the next entry */
 	_Atomic uint32_t passing; /* STAGED, LOCAL: descriptors sent to programs whose copy the keeper still has open */
-	_Atomic uint32_t status; /* RANGE, DIRECTORY: O_APPEND, O_NONBLOCK... as F_GETFL is to show them */
+	_Atomic uint32_t status;  /* RANGE, DIRECTORY: O_APPEND, O_NONBLOCK... as F_GETFL is to show them */
 	_Atomic uint32_t deleted; /* unlinked or replaced while open */
 	uint32_t pad[8];
-	char path[4096];         /* as the program named it: "/goosefs/a/b" */
+	char path[4096]; /* as the program named it: "/goosefs/a/b" */
 };
 
 #define SESSION_RECORDS 16384u
-#define SESSION_BUCKETS 32768u /* power of two; linear probing; 0: never used, else index + 1; a freed record stays in its bucket */
+#define SESSION_BUCKETS                                                                                                \
+	32768u /* power of two; linear probing; 0: never used, else index + 1; a freed record stays in its bucket */
 
 struct session_records {
 	_Atomic uint32_t version; /* SESSION_VERSION; 0 once the session is over */
 	uint32_t size;            /* sizeof(struct session_records) */
-	_Atomic uint32_t live;   /* records in use: a shim that sees 0 has none of ours */
+	_Atomic uint32_t live;    /* records in use: a shim that sees 0 has none of ours */
 	_Atomic uint32_t keeper_pid;
-	_Atomic uint32_t used;    /* records below have been used, and have their memory: beyond, who reads on a full disk gets SIGBUS */
+	_Atomic uint32_t
+		used; /* records below have been used, and have their memory: beyond, who reads on a full disk gets SIGBUS */
 	_Atomic uint32_t bucket[SESSION_BUCKETS];
 	struct session_record record[SESSION_RECORDS];
 };
@@ -149,14 +152,15 @@ struct session_page {
 	_Atomic uint32_t bytes;   /* valid bytes; less than page_bytes only at the end of the file */
 	_Atomic uint64_t content; /* 0: empty */
 	_Atomic uint64_t number;  /* byte offset / page_bytes */
-	_Atomic uint32_t tell;    /* who reads on into this page asks for it all the same, so that the keeper reads further ahead */
+	_Atomic uint32_t
+		tell; /* who reads on into this page asks for it all the same, so that the keeper reads further ahead */
 	uint32_t pad;
 };
 
 struct session_cache {
-	uint32_t page_bytes, sets;   /* both powers of two */
-	uint64_t first_page;         /* byte offset of page 0 in the mapping; page i follows at i * page_bytes */
-	struct session_page page[];  /* sets * SESSION_WAYS */
+	uint32_t page_bytes, sets;  /* both powers of two */
+	uint64_t first_page;        /* byte offset of page 0 in the mapping; page i follows at i * page_bytes */
+	struct session_page page[]; /* sets * SESSION_WAYS */
 };
 
 static inline uint32_t session_set(const struct session_cache *cache, uint64_t content, uint64_t number)

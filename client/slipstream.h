@@ -56,13 +56,13 @@ enum slip_type { SLIP_FILE, SLIP_DIRECTORY, SLIP_SYMLINK };
 
 struct slip_stat {
 	enum slip_type type;
-	uint64_t id;          /* the backend's inode id; stable over renames */
-	int64_t size;         /* bytes */
-	int64_t block_size;   /* bytes per block; 0 for directories */
+	uint64_t id;                          /* the backend's inode id; stable over renames */
+	int64_t size;                         /* bytes */
+	int64_t block_size;                   /* bytes per block; 0 for directories */
 	int64_t mtime_ms, atime_ms, ctime_ms; /* since the epoch */
-	uint32_t mode;        /* nine permission bits */
-	bool complete;        /* false: somebody is still writing it */
-	char owner[64], group[64]; /* names as the backend has them */
+	uint32_t mode;                        /* nine permission bits */
+	bool complete;                        /* false: somebody is still writing it */
+	char owner[64], group[64];            /* names as the backend has them */
 };
 
 /* Does not follow a final symbolic link. -ENOENT, -ENOTDIR, -EACCES, -ETIMEDOUT, -EHOSTUNREACH, ... */
@@ -72,16 +72,18 @@ SLIP_EXPORT int slip_stat(struct slip_client *, const char *path, struct slip_st
 typedef int slip_list_fn(void *context, const char *name, const struct slip_stat *);
 SLIP_EXPORT int slip_list(struct slip_client *, const char *path, slip_list_fn *each, void *context);
 
-SLIP_EXPORT int slip_mkdir(struct slip_client *, const char *path, uint32_t mode);             /* -EEXIST, -ENOENT */
-SLIP_EXPORT int slip_unlink(struct slip_client *, const char *path);                           /* -EISDIR */
-SLIP_EXPORT int slip_rmdir(struct slip_client *, const char *path);                            /* -ENOTDIR, -ENOTEMPTY */
-SLIP_EXPORT int slip_remove_tree(struct slip_client *, const char *path);                      /* a file, or a directory and all below */
+SLIP_EXPORT int slip_mkdir(struct slip_client *, const char *path, uint32_t mode); /* -EEXIST, -ENOENT */
+SLIP_EXPORT int slip_unlink(struct slip_client *, const char *path);               /* -EISDIR */
+SLIP_EXPORT int slip_rmdir(struct slip_client *, const char *path);                /* -ENOTDIR, -ENOTEMPTY */
+SLIP_EXPORT int slip_remove_tree(struct slip_client *, const char *path); /* a file, or a directory and all below */
 /* As rename(2): replaces an existing file, or an empty directory by a directory. Within one mount, else -EXDEV. */
 SLIP_EXPORT int slip_rename(struct slip_client *, const char *from, const char *to, bool noreplace);
 SLIP_EXPORT int slip_symlink(struct slip_client *, const char *target, const char *path);
-SLIP_EXPORT int slip_readlink(struct slip_client *, const char *path, char *buf, size_t size); /* bytes, NUL-terminated; -EINVAL: no link */
+SLIP_EXPORT int slip_readlink(struct slip_client *, const char *path, char *buf,
+			      size_t size); /* bytes, NUL-terminated; -EINVAL: no link */
 SLIP_EXPORT int slip_chmod(struct slip_client *, const char *path, uint32_t mode);
-SLIP_EXPORT int slip_chown(struct slip_client *, const char *path, const char *owner, const char *group); /* NULL: leave */
+SLIP_EXPORT int slip_chown(struct slip_client *, const char *path, const char *owner,
+			   const char *group); /* NULL: leave */
 SLIP_EXPORT int slip_capacity(struct slip_client *, const char *path, int64_t *total_bytes, int64_t *used_bytes);
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
@@ -91,10 +93,10 @@ SLIP_EXPORT int slip_capacity(struct slip_client *, const char *path, int64_t *t
  * file wants O_TRUNC, and the new content appears at slip_close(), the old one staying until then. Anything else: -EOPNOTSUPP.
  */
 SLIP_EXPORT int slip_open(struct slip_client *, const char *path, int flags, uint32_t mode, struct slip_file **out);
-SLIP_EXPORT ssize_t slip_read(struct slip_file *, void *buf, size_t n);                  /* 0 at the end of the file only */
+SLIP_EXPORT ssize_t slip_read(struct slip_file *, void *buf, size_t n); /* 0 at the end of the file only */
 SLIP_EXPORT ssize_t slip_pread(struct slip_file *, void *buf, size_t n, int64_t off);
-SLIP_EXPORT int64_t slip_seek(struct slip_file *, int64_t off, int whence);              /* reading only; the new offset */
-SLIP_EXPORT ssize_t slip_write(struct slip_file *, const void *buf, size_t n);           /* all n, or -errno */
+SLIP_EXPORT int64_t slip_seek(struct slip_file *, int64_t off, int whence);    /* reading only; the new offset */
+SLIP_EXPORT ssize_t slip_write(struct slip_file *, const void *buf, size_t n); /* all n, or -errno */
 SLIP_EXPORT int slip_fstat(struct slip_file *, struct slip_stat *);
 /* Writing: completes the file; an error means nothing was published. Frees the file in every case. */
 SLIP_EXPORT int slip_close(struct slip_file *);

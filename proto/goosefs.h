@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A table of messages: one line where one line says it. */
+/* clang-format off */
+
 /* Logical clock and identity of one mutation (spec goosefs 6.3, 7.2). */
 struct gfs_op_id {
 	int64_t most, least; /* both 0: no id is sent */
@@ -238,5 +241,7 @@ struct gfs_local_block { void *backing; const char *path; int64_t block_size; bo
 int gfs_pack(enum rpc_id, bool reply, const void *message, void **out, size_t *bytes);
 /* The reverse; message is the struct of rpc.def. 0, -EPROTO, -ENOMEM. */
 int gfs_unpack(enum rpc_id, bool reply, const void *in, size_t bytes, void *message);
+
+/* clang-format on */
 
 #endif

@@ -13,7 +13,11 @@
 
 #include <grpc/slice.h>
 
-enum message_body { BODY_NONE, BODY_READ, BODY_WRITE }; /* where a body may stand: ReadResponse.chunk, WriteRequest.chunk */
+enum message_body {
+	BODY_NONE,
+	BODY_READ,
+	BODY_WRITE
+}; /* where a body may stand: ReadResponse.chunk, WriteRequest.chunk */
 
 /* The request or reply of id, packed into one new slice. 0, -EINVAL, -ENOMEM. */
 int message_pack(enum rpc_id id, bool reply, const void *message, grpc_slice *out);
@@ -46,7 +50,8 @@ struct sasl_message {
 	const void *message;
 	size_t message_bytes;
 	const char *client_id, *channel_ref; /* NULL or "": absent */
-	int scheme; bool has_scheme;         /* 1 SIMPLE */
+	int scheme;
+	bool has_scheme; /* 1 SIMPLE */
 	void *backing;
 };
 int sasl_pack(const struct sasl_message *, grpc_slice *out);

@@ -28,7 +28,7 @@ enum rpc_id {
 /* What the peer said. code is a gRPC status code (0..16), or -1 when no status came. */
 struct rpc_error {
 	int code;
-	bool retriable;    /* spec goosefs 6.1: UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED, UNAUTHENTICATED, transport */
+	bool retriable; /* spec goosefs 6.1: UNAVAILABLE, DEADLINE_EXCEEDED, ABORTED, UNAUTHENTICATED, transport */
 	bool unauthenticated; /* the channel's session is gone: replace the channel, then try again */
 	char message[256];
 };
@@ -74,8 +74,8 @@ void rpc_channel_put(struct rpc_channel *); /* the last put hangs up; calls in f
 int rpc_unary(struct rpc_channel *, enum rpc_id, const void *request, void *reply, struct rpc_error *error);
 
 /* each() gets every reply message in turn, valid during the call; what it returns other than 0 ends the stream and is returned. */
-int rpc_collect(struct rpc_channel *, enum rpc_id, const void *request,
-		int (*each)(void *context, const void *reply), void *context, struct rpc_error *error);
+int rpc_collect(struct rpc_channel *, enum rpc_id, const void *request, int (*each)(void *context, const void *reply),
+		void *context, struct rpc_error *error);
 
 /* Free what a decoded message points to. Every decoded struct begins with `void *backing`. Zeroes the backing; NULL is fine. */
 void rpc_release(void *message);
@@ -88,7 +88,7 @@ struct rpc_stream;
 struct rpc_body {
 	struct iovec part[32]; /* in order; a chunk of 1 MiB comes in some 20 */
 	unsigned nparts;
-	size_t bytes;         /* sum of the parts; 0 is a keep-alive, not an end */
+	size_t bytes; /* sum of the parts; 0 is a keep-alive, not an end */
 	void *backing;
 };
 void rpc_body_release(struct rpc_body *);
@@ -144,8 +144,8 @@ struct rpc_handler {
 };
 
 struct rpc_server_options {
-	const char *host;              /* NULL: 127.0.0.1 */
-	int port;                      /* 0: any free one */
+	const char *host; /* NULL: 127.0.0.1 */
+	int port;         /* 0: any free one */
 	enum rpc_auth auth;
 	const struct rpc_handler *handlers; /* ends with a row that has neither function */
 	void *context;
@@ -153,12 +153,12 @@ struct rpc_server_options {
 };
 
 int rpc_server_new(const struct rpc_server_options *, struct rpc_server **, int *port);
-void rpc_server_revoke_all(struct rpc_server *);   /* forget every authenticated id: a test of spec goosefs 4.5 */
-void rpc_server_free(struct rpc_server *);         /* stops taking calls, cancels those in flight, joins its threads */
+void rpc_server_revoke_all(struct rpc_server *); /* forget every authenticated id: a test of spec goosefs 4.5 */
+void rpc_server_free(struct rpc_server *);       /* stops taking calls, cancels those in flight, joins its threads */
 
-void *rpc_call_alloc(struct rpc_call *, size_t bytes);  /* zeroed, lives as long as the call; NULL when out of memory */
+void *rpc_call_alloc(struct rpc_call *, size_t bytes); /* zeroed, lives as long as the call; NULL when out of memory */
 char *rpc_call_strdup(struct rpc_call *, const char *);
-const char *rpc_call_user(const struct rpc_call *);     /* who authenticated; "" with NOSASL */
+const char *rpc_call_user(const struct rpc_call *); /* who authenticated; "" with NOSASL */
 /* Set status and message, return code, so that a handler can say: return rpc_call_fail(call, RPC_NOT_FOUND, "..."). */
 int rpc_call_fail(struct rpc_call *, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -178,10 +178,23 @@ bool rpc_call_cancelled(const struct rpc_call *);
 
 /* gRPC status codes, by their standard numbers. */
 enum {
-	RPC_OK = 0, RPC_CANCELLED = 1, RPC_UNKNOWN = 2, RPC_INVALID_ARGUMENT = 3, RPC_DEADLINE_EXCEEDED = 4,
-	RPC_NOT_FOUND = 5, RPC_ALREADY_EXISTS = 6, RPC_PERMISSION_DENIED = 7, RPC_RESOURCE_EXHAUSTED = 8,
-	RPC_FAILED_PRECONDITION = 9, RPC_ABORTED = 10, RPC_OUT_OF_RANGE = 11, RPC_UNIMPLEMENTED = 12,
-	RPC_INTERNAL = 13, RPC_UNAVAILABLE = 14, RPC_DATA_LOSS = 15, RPC_UNAUTHENTICATED = 16,
+	RPC_OK = 0,
+	RPC_CANCELLED = 1,
+	RPC_UNKNOWN = 2,
+	RPC_INVALID_ARGUMENT = 3,
+	RPC_DEADLINE_EXCEEDED = 4,
+	RPC_NOT_FOUND = 5,
+	RPC_ALREADY_EXISTS = 6,
+	RPC_PERMISSION_DENIED = 7,
+	RPC_RESOURCE_EXHAUSTED = 8,
+	RPC_FAILED_PRECONDITION = 9,
+	RPC_ABORTED = 10,
+	RPC_OUT_OF_RANGE = 11,
+	RPC_UNIMPLEMENTED = 12,
+	RPC_INTERNAL = 13,
+	RPC_UNAVAILABLE = 14,
+	RPC_DATA_LOSS = 15,
+	RPC_UNAUTHENTICATED = 16,
 };
 
 #endif

@@ -79,7 +79,8 @@ static bool env_leads(char *const envp[])
 
 	if (!shim.inherit || (inherit && !strcmp(inherit, "0")))
 		return true;
-	return (!*shim.preload || (preload && strstr(preload, shim.preload))) && env_same(envp, "SLIPSTREAM_MOUNTS", shim.mounts) &&
+	return (!*shim.preload || (preload && strstr(preload, shim.preload))) &&
+	       env_same(envp, "SLIPSTREAM_MOUNTS", shim.mounts) &&
 	       (shim.alone || env_same(envp, "SLIPSTREAM_SESSION", shim.session));
 }
 
@@ -188,7 +189,8 @@ static bool elf_enters(int fd, const char *head, size_t n)
 	if (n < sizeof *elf || memcmp(elf->e_ident, ELFMAG, SELFMAG) || elf->e_ident[EI_CLASS] != ELFCLASS64)
 		return false;
 	for (unsigned i = 0; i < elf->e_phnum; i++) {
-		if (sys4(SYS_pread64, fd, &part, sizeof part, (long)(elf->e_phoff + (uint64_t)i * elf->e_phentsize)) != sizeof part)
+		if (sys4(SYS_pread64, fd, &part, sizeof part, (long)(elf->e_phoff + (uint64_t)i * elf->e_phentsize)) !=
+		    sizeof part)
 			return false;
 		if (part.p_type == PT_INTERP)
 			return true;
@@ -214,7 +216,8 @@ static bool image_enters(const char *path, unsigned depth)
 	else if (n > 4)
 		enters = elf_enters(fd, head, (size_t)n) && !sys_fstat(fd, &st) &&
 			 !((st.st_mode & S_ISUID) && st.st_uid != (uid_t)sys0(SYS_geteuid)) &&
-			 !((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st.st_gid != (gid_t)sys0(SYS_getegid));
+			 !((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+			   st.st_gid != (gid_t)sys0(SYS_getegid));
 	sys_close(fd);
 	return enters;
 }
@@ -324,7 +327,8 @@ out:
 
 static long exec_named(int dirfd, const char *path, char *const argv[], char *const envp[], unsigned depth);
 
-static long exec_script(const struct script *s, const char *path, char *const argv[], char *const envp[], unsigned depth)
+static long exec_script(const struct script *s, const char *path, char *const argv[], char *const envp[],
+			unsigned depth)
 {
 	char *with[env_count(argv) + SCRIPT_ADDED];
 
@@ -401,7 +405,9 @@ static COLD long exec_leading(int dirfd, const char *path, char *const argv[], c
 	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp)];
 
 	if (inside_here() && any_written()) {
-		shim_log("files open for writing cannot outlive the client in this process (SLIPSTREAM_CLIENT=process): no exec of", path, 0);
+		shim_log("files open for writing cannot outlive the client in this process "
+			 "(SLIPSTREAM_CLIENT=process): no exec of",
+			 path, 0);
 		return -EBUSY;
 	}
 	inside_end(); /* a failed exec starts it anew */
@@ -697,7 +703,8 @@ static long translate_open(struct spawn *s, const struct spawn_action *a)
 	long fd = open_for_child(s, a->u.open.path, a->u.open.flags, a->u.open.mode);
 
 	if (fd == NOT_OURS)
-		return -posix_spawn_file_actions_addopen(&s->actions, a->u.open.fd, a->u.open.path, a->u.open.flags, a->u.open.mode);
+		return -posix_spawn_file_actions_addopen(&s->actions, a->u.open.fd, a->u.open.path, a->u.open.flags,
+							 a->u.open.mode);
 	return fd < 0 ? fd : -posix_spawn_file_actions_adddup2(&s->actions, (int)fd, a->u.open.fd);
 }
 
@@ -780,7 +787,8 @@ static long spawn_native(const struct spawn_call *c, const char *path, char *con
 	return -REAL(posix_spawn)(c->pid, path, c->actions, c->attr, argv, c->envp);
 }
 
-static long spawn_script(const struct spawn_call *c, const struct script *s, const char *path, char *const argv[], unsigned depth)
+static long spawn_script(const struct spawn_call *c, const struct script *s, const char *path, char *const argv[],
+			 unsigned depth)
 {
 	char *with[env_count(argv) + SCRIPT_ADDED];
 
@@ -865,8 +873,8 @@ static COLD long spawn_ours(struct spawn_call given, const char *file, char *con
 	return rc;
 }
 
-EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-		       char *const argv[], char *const envp[])
+EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
 	struct spawn_call c = {pid, actions, attr, envp, AT_FDCWD};
 
@@ -875,8 +883,8 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 	return (int)-spawn_ours(c, path, argv, false);
 }
 
-EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
-			char *const argv[], char *const envp[])
+EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
 	struct spawn_call c = {pid, actions, attr, envp, AT_FDCWD};
 

@@ -103,7 +103,8 @@ static COLD int close_slow(int fd)
 
 EXPORT int close(int fd)
 {
-	if (likely(fdtab_word(fd) == FD_NATIVE && fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
+	if (likely(fdtab_word(fd) == FD_NATIVE &&
+		   fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
 		return REAL(close)(fd);
 	return shim.active ? close_slow(fd) : REAL(close)(fd);
 }
@@ -250,7 +251,8 @@ int process_dup(int fd)
 
 EXPORT int dup(int fd)
 {
-	if (likely(fdtab_word(fd) == FD_NATIVE && fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
+	if (likely(fdtab_word(fd) == FD_NATIVE &&
+		   fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
 		return REAL(dup)(fd);
 	return (int)failed(process_dup(fd));
 }

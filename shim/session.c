@@ -27,8 +27,8 @@
 #define PRIVATE_TOP  1024 /* not higher: the kernel's table grows to the highest number, and fork copies it */
 #define CONNECT_MS   10000
 
-static _Atomic int pool[POOL];   /* descriptor + 1; 0: none */
-static _Atomic int owned[POOL];  /* the same, and while the connection is in use too */
+static _Atomic int pool[POOL];  /* descriptor + 1; 0: none */
+static _Atomic int owned[POOL]; /* the same, and while the connection is in use too */
 _Atomic int session_private_low = INT_MAX;
 
 static const bool again[] = {
@@ -328,10 +328,8 @@ static long receive_reply(int fd, struct call *c)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov[2] = {{&c->reply, sizeof c->reply}, {c->in, c->in_bytes}};
-	struct msghdr message = {.msg_iov = iov,
-				 .msg_iovlen = 2,
-				 .msg_control = control.space,
-				 .msg_controllen = sizeof control.space};
+	struct msghdr message = {
+		.msg_iov = iov, .msg_iovlen = 2, .msg_control = control.space, .msg_controllen = sizeof control.space};
 	int64_t deadline = deadline_new();
 	long n;
 
@@ -464,7 +462,8 @@ static const struct session_cache *cache_map(uint32_t keeper)
 	c.in_bytes = sizeof hello;
 	c.cloexec = true;
 	rc = session_call(&c);
-	if (rc >= 0 && c.fd >= 0 && c.reply.bytes == sizeof hello && hello.version == SESSION_VERSION && hello.page_bytes) {
+	if (rc >= 0 && c.fd >= 0 && c.reply.bytes == sizeof hello && hello.version == SESSION_VERSION &&
+	    hello.page_bytes) {
 		at = sys6(SYS_mmap, 0, (long)hello.cache_bytes, PROT_READ, MAP_SHARED, c.fd, 0);
 		if (at > 0 || at < -4095)
 			mapped = (const struct session_cache *)at;

@@ -12,15 +12,15 @@
 
 struct call {
 	struct session_request request;
-	const char *path;  /* sent with its NUL; NULL: none */
-	const void *data;  /* sent after it */
+	const char *path; /* sent with its NUL; NULL: none */
+	const void *data; /* sent after it */
 	unsigned data_bytes;
 	struct session_reply reply;
-	void *in;          /* where the payload of the reply goes; reply.bytes of it are valid */
+	void *in; /* where the payload of the reply goes; reply.bytes of it are valid */
 	unsigned in_bytes;
-	int fd;            /* received, or -1 */
-	bool cloexec;      /* of it */
-	bool needs_fd;     /* ask only if there is a number for it */
+	int fd;        /* received, or -1 */
+	bool cloexec;  /* of it */
+	bool needs_fd; /* ask only if there is a number for it */
 };
 
 /* The keeper's rc: >= 0, -errno or SESSION_ELSEWHERE. Fills c->reply, c->in, c->fd. */

@@ -21,25 +21,25 @@
 struct prefix {
 	char path[PREFIX_MAX]; /* "/goosefs": absolute, normalised, not "/" */
 	unsigned bytes;
-	const char *last;      /* its last component: whoever gets in from outside has to write it */
-	char url[PREFIX_MAX];  /* "goosefs://host:9200", without the slash at the end */
+	const char *last;     /* its last component: whoever gets in from outside has to write it */
+	char url[PREFIX_MAX]; /* "goosefs://host:9200", without the slash at the end */
 	unsigned url_bytes;
 	unsigned scheme_bytes; /* of url: "goosefs" */
 };
 
 struct shim {
-	bool active; /* false: every wrapper is libc's function and a compare */
+	bool active;  /* false: every wrapper is libc's function and a compare */
 	bool inherit; /* children keep our environment */
 	bool alone;   /* nobody runs the session: we start its keeper */
 	bool inside;  /* ... in this process */
 	bool report;  /* count what is done, and tell it at the end */
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
-	char session[PATH_MAX]; /* its directory */
+	char session[PATH_MAX];                         /* its directory */
 	char log[PATH_MAX + 8], records[PATH_MAX + 16]; /* files in it: named once, for a thread's stack may be small */
 	char preload[PATH_MAX]; /* our own entry of LD_PRELOAD, for children; "" if we came by another way */
 	char mounts[PATH_MAX];  /* as SLIPSTREAM_MOUNTS */
-	unsigned timeout_ms; /* longest wait for the keeper; 0: no limit */
+	unsigned timeout_ms;    /* longest wait for the keeper; 0: no limit */
 };
 
 extern struct shim shim; /* written by the constructor alone */

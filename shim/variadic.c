@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define HAS_MODE(flags) (((flags) & O_CREAT) || ((flags) & __O_TMPFILE) == __O_TMPFILE)
+#define HAS_MODE(flags) (((flags)&O_CREAT) || ((flags)&__O_TMPFILE) == __O_TMPFILE)
 
 static long failed(long rc)
 {
@@ -134,7 +134,8 @@ EXPORT int fcntl(int fd, int command, ...)
 	va_start(more, command);
 	argument = va_arg(more, long);
 	va_end(more);
-	if (likely(fdtab_word(fd) == FD_NATIVE && fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
+	if (likely(fdtab_word(fd) == FD_NATIVE &&
+		   fd < atomic_load_explicit(&session_private_low, memory_order_relaxed)))
 		return REAL(fcntl)(fd, command, argument);
 	if (!shim.active)
 		return REAL(fcntl)(fd, command, argument);
@@ -241,7 +242,8 @@ EXPORT long syscall(long number, ...)
 		case SYS_faccessat2:
 			return faccessat((int)a[0], (const char *)a[1], (int)a[2], (int)a[3]);
 		case SYS_copy_file_range:
-			return copy_file_range((int)a[0], (off_t *)a[1], (int)a[2], (off_t *)a[3], (size_t)a[4], (unsigned)a[5]);
+			return copy_file_range((int)a[0], (off_t *)a[1], (int)a[2], (off_t *)a[3], (size_t)a[4],
+					       (unsigned)a[5]);
 #ifdef SYS_open
 		case SYS_open:
 			return open_common(AT_FDCWD, (const char *)a[0], (int)a[1], (mode_t)a[2]);

@@ -52,9 +52,9 @@
 #define WRAP_SHOWNNO(...) WRAP_KINDS(shown, NONE_CALL, __VA_ARGS__)
 
 /* A path; a path after a dirfd; the same, and an empty one may be the dirfd itself. Parameters are named path, dirfd, flags. */
-#define PATH_CALL(op, path, ...)          op(&w, ##__VA_ARGS__)
-#define AT_CALL(op, dirfd, path, ...)     op(&w, ##__VA_ARGS__)
-#define PATHNO_CALL(op, path, ...)        op()
+#define PATH_CALL(op, path, ...)      op(&w, ##__VA_ARGS__)
+#define AT_CALL(op, dirfd, path, ...) op(&w, ##__VA_ARGS__)
+#define PATHNO_CALL(op, path, ...)    op()
 #define WRAP_NAMED(maybe, find, base, call, fails, ret, sym, op, params, args)                                         \
 	static COLD ret slow_##sym params                                                                              \
 	{                                                                                                              \
@@ -109,12 +109,15 @@ static inline bool empty_maybe(int dirfd, const char *path, int flags)
 	       (dirfd == AT_FDCWD ? cwd_record() >= 0 : fdtab_word(dirfd) != FD_NATIVE);
 }
 
-#define WRAP_PATH(...)   WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATH_CALL, __VA_ARGS__)
-#define WRAP_PATHNO(...) WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATHNO_CALL, __VA_ARGS__)
-#define WRAP_AT(...)     WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, AT_CALL, __VA_ARGS__)
-#define WRAP_ATNO(...)   WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, PATHNO_CALL, __VA_ARGS__)
+#define WRAP_PATH(...)                                                                                                 \
+	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATH_CALL, __VA_ARGS__)
+#define WRAP_PATHNO(...)                                                                                               \
+	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATHNO_CALL, __VA_ARGS__)
+#define WRAP_AT(...)   WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, AT_CALL, __VA_ARGS__)
+#define WRAP_ATNO(...) WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, PATHNO_CALL, __VA_ARGS__)
 #define WRAP_ATE(...)                                                                                                  \
-	WRAP_NAMED(empty_maybe(dirfd, path, flags), path_find_empty(&w, dirfd, path, flags), dirfd, AT_CALL, __VA_ARGS__)
+	WRAP_NAMED(empty_maybe(dirfd, path, flags), path_find_empty(&w, dirfd, path, flags), dirfd, AT_CALL,           \
+		   __VA_ARGS__)
 
 #define WRAP(route, fails, ret, sym, op, params, args) WRAP_##route(fails, ret, sym, op, params, args)
 #define READY(prepare, ret, sym, params, args)                                                                         \
@@ -123,7 +126,7 @@ static inline bool empty_maybe(int dirfd, const char *path, int flags)
 		prepare;                                                                                               \
 		return REAL(sym) args;                                                                                 \
 	}
-#define ALIAS(sym, alias)                              EXPORT_ALIAS(sym, alias)
+#define ALIAS(sym, alias) EXPORT_ALIAS(sym, alias)
 #define HAND(where, ret, sym, params)
 #define SAME(sym, alias)
 #define NATIVE(sym, why)

@@ -36,7 +36,7 @@ static int test_failures;
 
 #define TEST(group, what)                                                                                              \
 	static void test_##group##_##what(void);                                                                       \
-	static struct test test_row_##group##_##what = {#group, #what, test_##group##_##what, NULL};                           \
+	static struct test test_row_##group##_##what = {#group, #what, test_##group##_##what, NULL};                   \
 	__attribute__((constructor)) static void test_add_##group##_##what(void)                                       \
 	{                                                                                                              \
 		*test_last = &test_row_##group##_##what;                                                               \
@@ -46,8 +46,8 @@ static int test_failures;
 
 static inline void test_fail(const char *file, int line, const char *text, long got, long wanted, int error)
 {
-	printf("%s:%d: %s: %s: got %ld, wanted %ld (errno %d, %s)\n", file, line, test_running, text, got, wanted, error,
-	       strerror(error));
+	printf("%s:%d: %s: %s: got %ld, wanted %ld (errno %d, %s)\n", file, line, test_running, text, got, wanted,
+	       error, strerror(error));
 	fflush(stdout);
 	test_failures++;
 }
@@ -163,7 +163,7 @@ static inline const char *content(const char *path)
 		int status_ = -1;                                                                                      \
 		if (child_ == 0) {                                                                                     \
 			test_failures = 0;                                                                             \
-			__VA_ARGS__;                                                                                      \
+			__VA_ARGS__;                                                                                   \
 			fflush(stdout);                                                                                \
 			_exit(test_failures ? 1 : 0);                                                                  \
 		}                                                                                                      \

@@ -164,7 +164,8 @@ TEST(io, mapping)
 
 TEST(io, kernel_copies)
 {
-	int in = CHECK(open(make_file("f", "0123456789"), O_RDONLY)), out = CHECK(open(scratch("g"), O_RDWR | O_CREAT, 0644));
+	int in = CHECK(open(make_file("f", "0123456789"), O_RDONLY)),
+	    out = CHECK(open(scratch("g"), O_RDWR | O_CREAT, 0644));
 	off_t off = 2;
 
 	CHECK_INT(sendfile(out, in, &off, 3), 3);

@@ -112,7 +112,8 @@ static int run(char *const argv[], int in, int out)
 
 TEST(exec, inherits_descriptors)
 {
-	int in = CHECK(open(make_file("f", "line one\nline two\n"), O_RDONLY)), out = CHECK(open(scratch("g"), O_WRONLY | O_CREAT, 0644));
+	int in = CHECK(open(make_file("f", "line one\nline two\n"), O_RDONLY)),
+	    out = CHECK(open(scratch("g"), O_WRONLY | O_CREAT, 0644));
 	char c;
 
 	CHECK_INT(read(in, &c, 1), 1);
@@ -240,7 +241,8 @@ TEST(spawn, actions_open_files)
 
 TEST(vfork, child_redirects)
 {
-	int fd = CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0644)), saved = CHECK(open("/dev/null", O_RDONLY)), status;
+	int fd = CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0644)), saved = CHECK(open("/dev/null", O_RDONLY)),
+	    status;
 	static char *argv[] = {"/bin/echo", "vforked", NULL};
 	pid_t pid;
 	char c;
