@@ -1,13 +1,6 @@
 #!/bin/bash
 # Sessions that nobody runs: plain LD_PRELOAD with mounts configured; and the client in the process itself.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 
 mkfifo "$HOME/hold"
 exec 9<>"$HOME/hold"

@@ -1,18 +1,6 @@
 #!/bin/bash
 # slipstream doctor, and what is said of settings and logs.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
-has() { # what, pattern, text
-	printf '%s\n' "$3" | grep -q -- "$2" && return
-	printf '%s: "%s" does not say "%s"\n' "$1" "$3" "$2"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 cd "$HOME" || exit 1
 doctor() { out=$("$slipstream" doctor "$@" 2>&1); status=$?; }
 

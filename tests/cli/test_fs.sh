@@ -1,13 +1,7 @@
 #!/bin/bash
 # slipstream fs: every command, standard streams, errors.
-set -u
-fs="$BUILD/slipstream fs"
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
+fs="$slipstream fs"
 cd "$HOME" || exit 1
 # One server for all of it.
 exec 9> >("$BUILD/slipstream" run -- cat >/dev/null)

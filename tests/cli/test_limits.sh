@@ -1,13 +1,6 @@
 #!/bin/bash
 # Programs and keepers that are short of something: descriptors, address space, inotify, standard streams, and the keeper itself.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 logged() { grep -q "$1" "$HOME"/.local/state/slipstream/*.log 2>/dev/null; is "logged: $1" $? 0; }
 quiet() { is "$1: nothing in the log" "$(cat "$HOME"/.local/state/slipstream/*.log 2>/dev/null)" ""; }
 

@@ -1,13 +1,6 @@
 #!/bin/bash
 # Programs that exclude each other by locks on files of the mount: databases, flock(1); also on a file that another session put there.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 cat >"$HOME/insert.py" <<'EOP'
 """insert.py DATABASE NUMBER: fifty transactions, each with what it read."""
 import sqlite3, sys

@@ -1,18 +1,6 @@
 #!/bin/bash
 # slipstream recover, status: what could not be published is kept, found, published or copied; what killed sessions leave, too.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
-has() { # what, pattern, text
-	printf '%s\n' "$3" | grep -q -- "$2" && return
-	printf '%s: "%s" does not say "%s"\n' "$1" "$3" "$2"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 cd "$HOME" || exit 1
 mkdir stage; export SLIPSTREAM_STAGE=$HOME/stage BUILD
 recover="$slipstream recover --from $HOME/stage"

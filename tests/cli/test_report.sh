@@ -1,9 +1,7 @@
 #!/bin/bash
 # SLIPSTREAM_REPORT: what each program did, on standard error or in a file; nothing unless it is asked for.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-has() { # what, file, pattern
+. "$TOP/tests/cli/lib.sh"
+line() { # what, file, pattern
 	grep -Eq "$3" "$2" && return
 	printf '%s: no line like "%s" in:\n%s\n' "$1" "$3" "$(cat "$2")"
 	failed=1
@@ -14,17 +12,17 @@ has() { # what, file, pattern
 
 export SLIPSTREAM_SHORT_CIRCUIT=false
 SLIPSTREAM_REPORT=1 "$slipstream" run -- sh -c 'cat /goosefs/big > /dev/null; cp /goosefs/small /goosefs/copy' 2>"$HOME/err"
-has "cat" "$HOME/err" '^slipstream: cat\[[0-9]+\]:$'
-has "by range" "$HOME/err" '^  1 opened by range$'
-has "bytes" "$HOME/err" '^  3000000 bytes read by range from the page cache$'
-has "cp" "$HOME/err" '^slipstream: cp\[[0-9]+\]:$'
-has "requests" "$HOME/err" '^  asked the keeper: .*open [0-9]'
+line "cat" "$HOME/err" '^slipstream: cat\[[0-9]+\]:$'
+line "by range" "$HOME/err" '^  1 opened by range$'
+line "bytes" "$HOME/err" '^  3000000 bytes read by range from the page cache$'
+line "cp" "$HOME/err" '^slipstream: cp\[[0-9]+\]:$'
+line "requests" "$HOME/err" '^  asked the keeper: .*open [0-9]'
 
 SLIPSTREAM_REPORT=$HOME/report "$slipstream" run -- python3 -c '
 import mmap
 f = open("/goosefs/big", "rb")
 print(len(mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)))' >"$HOME/out" 2>"$HOME/err"
-has "mapped" "$HOME/out" '^3000000$'
-has "fell back" "$HOME/report" '^  1 fell back'
+line "mapped" "$HOME/out" '^3000000$'
+line "fell back" "$HOME/report" '^  1 fell back'
 [ -s "$HOME/err" ] && { echo "not only into the file: $(cat "$HOME/err")"; failed=1; }
 exit $failed

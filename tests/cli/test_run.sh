@@ -1,13 +1,6 @@
 #!/bin/bash
 # slipstream run: status, signals, streams, environment; two runs on one root; sessions after each other.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 
 $slipstream run -- sh -c 'exit 7'; is "status" $? 7
 $slipstream run -- true; is "status 0" $? 0

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Disks that are full, small or not fit: in a mount namespace of this test's own, so it skips where there is none to be had.
-set -u
 if [ -z "${IN_NAMESPACE-}" ]; then
 	for way in "unshare -m" "unshare -rm"; do
 		$way true 2>/dev/null && IN_NAMESPACE=1 exec $way "$0"
@@ -8,13 +7,7 @@ if [ -z "${IN_NAMESPACE-}" ]; then
 	echo "no mount namespace: skipped"
 	exit 0
 fi
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 logged() { grep -q "$1" "$HOME"/.local/state/slipstream/*.log 2>/dev/null; is "logged: $1" $? 0; }
 disk() { # size: a fresh disk at $HOME/disk
 	umount "$HOME/disk" 2>/dev/null

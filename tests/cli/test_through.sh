@@ -1,13 +1,6 @@
 #!/bin/bash
 # Write types in a session: what programs write reaches the under file system, under the names they give it, and goes from there.
-set -u
-slipstream=$BUILD/slipstream
-failed=0
-is() { # what, got, wanted
-	[ "$2" = "$3" ] && return
-	printf '%s: got "%s", wanted "%s"\n' "$1" "$2" "$3"
-	failed=1
-}
+. "$TOP/tests/cli/lib.sh"
 cd "$HOME" || exit 1
 below() { (cd root/ufs && find . -path ./.slipstream -prune -o -type f -print | sort | tr '\n' ' '); }
 run() { "$slipstream" run --root root -- bash -c "$1"; }
