@@ -32,12 +32,16 @@ static char **environment(const char *preload)
 	while (environ[n])
 		n++;
 	out = envp = calloc(n + 3, sizeof *envp);
-	if (!envp || asprintf(&entry, "LD_PRELOAD=%s", preload) < 0)
+	if (!strcmp(preload, "-"))
+		entry = strdup("SLIPSTREAM_INHERIT=0");
+	else if (asprintf(&entry, "LD_PRELOAD=%s", preload) < 0)
+		entry = NULL;
+	if (!envp || !entry)
 		die("memory");
 	for (char **e = environ; *e; e++)
 		if (strncmp(*e, "LD_PRELOAD=", 11) && strncmp(*e, "SLIPSTREAM_INHERIT=", 19))
 			*out++ = *e;
-	*out = strcmp(preload, "-") ? entry : "SLIPSTREAM_INHERIT=0";
+	*out = entry;
 	return envp;
 }
 
@@ -48,6 +52,8 @@ static void side_init(struct side *s, const char *preload, char *command)
 	for (char *word = strtok(command, " "); word && n < ARGS_MAX - 1; word = strtok(NULL, " "))
 		s->argv[n++] = word;
 	s->argv[n] = NULL;
+	if (!n)
+		die("no command");
 	s->envp = environment(preload);
 }
 
@@ -76,7 +82,7 @@ static void measure(const struct side *s, const posix_spawn_file_actions_t *quie
 int main(int argc, char **argv)
 {
 	posix_spawn_file_actions_t quiet;
-	struct side theirs, ours;
+	static struct side theirs, ours;
 	static struct rounds wall, cpu;
 	unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 0;
 
