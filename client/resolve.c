@@ -310,7 +310,7 @@ int parent_allows(struct request *r, const char *path, int want)
 	path_parent(path, parent);
 	rc = spot_find(r->k, parent, SPOT_FOLLOW, &s);
 	if (!rc)
-		rc = attr_allows(r, &s.attr, want);
+		rc = s.type == SLIP_DIRECTORY ? attr_allows(r, &s.attr, want) : -ENOTDIR;
 	spot_release(&s);
 	return rc == SESSION_ELSEWHERE ? 0 : rc; /* the call itself will meet it */
 }

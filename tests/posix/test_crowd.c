@@ -1,5 +1,6 @@
 /* test_crowd.c: threads, forks and signals that meet in the middle of a call; descriptors closed where libc does not see it. */
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -152,7 +153,11 @@ static long close_all_unseen(void)
 TEST(crowd, everything_closed_unseen)
 {
 	char *path = make_file("f", "abc"), *out = scratch("out");
+	struct rlimit limit;
 
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max; /* more numbers than are taken below */
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	CHECK_INT(IN_CHILD({
 			  CHECK_STR(content(path), "abc");
 			  CHECK_INT(open(path, O_RDONLY) >= 3, 1);
