@@ -55,7 +55,7 @@ help:
 	@echo "make                     build $(BUILD)/slipstream, libslipstream.so, libslipstream-client.so"
 	@echo "make check [T=name]      every test, or those whose name begins so; prints only what failed"
 	@echo "make asan, make tsan     the unit and backend tests under AddressSanitizer and UBSan, or ThreadSanitizer"
-	@echo "make lint                clang-format, clang-tidy, layering, both compilers"
+	@echo "make lint                clang-format, clang-tidy, layering"
 	@echo "make bench [B=name]      numbers as ratios, and the command that made them"
 	@echo "make install PREFIX=dir  /usr/local unless told; DESTDIR is honoured"
 	@echo "make clean               remove $(BUILD)/"

@@ -65,11 +65,6 @@ long op_open(struct where *w, int flags, mode_t mode)
 	return fd_received(&c, flags);
 }
 
-long op_creat(struct where *w, mode_t mode)
-{
-	return op_open(w, O_CREAT | O_WRONLY | O_TRUNC, mode);
-}
-
 /* ---- reading by range -------------------------------------------------------------------------------------------------- */
 
 /* Bytes of one page, if the cache has it: 0 is a miss; or -EFAULT. tell: the keeper wants to know that reading got here. */
@@ -190,21 +185,9 @@ long op_read(struct ofd *of, void *buf, size_t n)
 	}
 }
 
-long op_read_chk(struct ofd *of, void *buf, size_t n, size_t size)
-{
-	(void)size; /* checked by wrap.c */
-	return op_read(of, buf, n);
-}
-
 long op_pread(struct ofd *of, void *buf, size_t n, off_t off)
 {
 	return off < 0 ? -EINVAL : range_read(of, buf, n, off);
-}
-
-long op_pread_chk(struct ofd *of, void *buf, size_t n, off_t off, size_t size)
-{
-	(void)size;
-	return op_pread(of, buf, n, off);
 }
 
 long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off)
@@ -449,16 +432,6 @@ long op_einval(void)
 long op_ebadf(void)
 {
 	return -EBADF;
-}
-
-long op_enosys(void)
-{
-	return -ENOSYS;
-}
-
-long op_erofs(void)
-{
-	return -EROFS;
 }
 
 long op_nothing(void)

@@ -85,12 +85,6 @@ long op_readlink(struct where *w, char *out, size_t n)
 	return n ? (long)n : -EFAULT;
 }
 
-long op_readlink_chk(struct where *w, char *out, size_t n, size_t size)
-{
-	(void)size;
-	return op_readlink(w, out, n);
-}
-
 /* A regular file is made as open() would; what else mknod() makes is the kernel's alone. */
 long op_mknod(struct where *w, mode_t mode, dev_t dev)
 {

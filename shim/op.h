@@ -22,11 +22,8 @@ struct statx;
 
 /* file.c: bytes */
 long op_open(struct where *w, int flags, mode_t mode);
-long op_creat(struct where *w, mode_t mode);
 long op_read(struct ofd *of, void *buf, size_t n);
-long op_read_chk(struct ofd *of, void *buf, size_t n, size_t size);
 long op_pread(struct ofd *of, void *buf, size_t n, off_t off);
-long op_pread_chk(struct ofd *of, void *buf, size_t n, off_t off, size_t size);
 long op_readv(struct ofd *of, const struct iovec *iov, int count);
 long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off);
 long op_preadv2(struct ofd *of, const struct iovec *iov, int count, off_t off, int flags);
@@ -85,7 +82,6 @@ long op_unlink(struct where *w);
 long op_unlinkat(struct where *w, int flags);
 long op_remove(struct where *w);
 long op_readlink(struct where *w, char *out, size_t n);
-long op_readlink_chk(struct where *w, char *out, size_t n, size_t size);
 long op_mknod(struct where *w, mode_t mode, dev_t dev);
 long op_mkfifo(struct where *w, mode_t mode);
 long op_chdir(struct where *w);
@@ -99,8 +95,6 @@ long op_eopnotsupp(void);
 long op_eperm(void);
 long op_einval(void);
 long op_ebadf(void);
-long op_enosys(void);
-long op_erofs(void);
 long op_nothing(void);
 
 #endif
