@@ -1,9 +1,9 @@
 /*
  * page_cache.c: sets of SESSION_WAYS places; the least recently used one of a set gives way.
  *
- * Pages are written with pwritev(). Through a mapping of ours each 4 KiB of a new place would be a fault, and be cleared
+ * A place is written with pwritev() the first time. Through our mapping each 4 KiB of it would be a fault, and be cleared
  * first: 0.65 CPU s/GiB instead of 0.3. So a place also has its memory before its page is shown: a reader of a hole on a full
- * tmpfs would get SIGBUS. Our mapping is for the index.
+ * tmpfs would get SIGBUS. From then on the mapping is the faster way, by half: a copy, and no look at each 4 KiB.
  */
 #include "client/page_cache.h"
 #include "client/lock.h"
@@ -21,6 +21,7 @@
 struct place {
 	uint64_t used;            /* of the clock; 0: never */
 	uint64_t content, number; /* what it is being filled with */
+	size_t backed;            /* bytes that have memory; belongs to who fills it */
 	bool filling;
 };
 
@@ -124,6 +125,11 @@ size_t page_cache_bytes(const struct page_cache *cache)
 size_t page_cache_page_bytes(const struct page_cache *cache)
 {
 	return cache->map->page_bytes;
+}
+
+uint64_t page_cache_capacity(const struct page_cache *cache)
+{
+	return (uint64_t)cache->map->sets * SESSION_WAYS * cache->map->page_bytes;
 }
 
 /* Under the lock: the place of a page that is here or on its way; -1. */
@@ -231,19 +237,35 @@ int page_cache_claim(struct page_cache *cache, uint64_t content, uint64_t number
 	return rc;
 }
 
+static void copy_parts(char *to, const struct iovec *parts, unsigned nparts)
+{
+	for (unsigned i = 0; i < nparts; i++) {
+		memcpy(to, parts[i].iov_base, parts[i].iov_len);
+		to += parts[i].iov_len;
+	}
+}
+
 int page_cache_write(struct page_cache *cache, const struct page_claim *claim, size_t at, const struct iovec *parts,
 		     unsigned nparts)
 {
-	off_t off = (off_t)(cache->map->first_page + (uint64_t)claim->index * cache->map->page_bytes + at);
-	size_t want = 0;
+	struct place *place = &cache->places[claim->index];
+	char *to = place_bytes(cache, claim->index) + at;
+	size_t end = at;
 	ssize_t n;
 
 	for (unsigned i = 0; i < nparts; i++)
-		want += parts[i].iov_len;
+		end += parts[i].iov_len;
+	if (end <= place->backed) {
+		copy_parts(to, parts, nparts);
+		return 0;
+	}
 	do
-		n = pwritev(cache->fd, parts, (int)nparts, off);
+		n = pwritev(cache->fd, parts, (int)nparts, to - (char *)cache->map);
 	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)want ? 0 : -ENOSPC; /* nothing else stops a write to memory */
+	if (n != (ssize_t)(end - at))
+		return -ENOSPC; /* nothing else stops a write to memory */
+	place->backed = end;
+	return 0;
 }
 
 void page_cache_filled(struct page_cache *cache, const struct page_claim *claim, uint64_t content, uint64_t number,

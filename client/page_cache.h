@@ -27,6 +27,7 @@ void page_cache_free(struct page_cache *);
 int page_cache_fd(const struct page_cache *); /* read-only; not the caller's */
 size_t page_cache_bytes(const struct page_cache *);
 size_t page_cache_page_bytes(const struct page_cache *);
+uint64_t page_cache_capacity(const struct page_cache *); /* bytes of all its pages */
 
 /* Valid bytes of a page that is here, counted as used; 0: not here. Whoever read it needs not tell of it any more. */
 size_t page_cache_peek(struct page_cache *, uint64_t content, uint64_t number);

@@ -5,6 +5,10 @@
  * from one page to the next, a thread with a sequential reader that keeps the next pages coming. It leaves when nobody
  * reads on for a while. Programs find those pages without asking us; so that we hear how far they are before they have read
  * them all, every few pages one is marked: who reads on into it asks for it all the same.
+ *
+ * What could not stay in the cache and is read in sequence goes through a few places of it (SESSION_STREAM): copies into
+ * memory that is there cost half of copies into new one, and what else is in the cache stays. Each description has places of
+ * its own, or two readers would take the pages from each other.
  */
 #include "client/keeper.h"
 #include "client/log.h"
@@ -21,8 +25,10 @@
 
 #define INLINE_READ  1u /* request.flags of READ: send the bytes */
 #define AHEAD_PAGES  16u
+#define AHEAD_STREAM 8u /* the page that is being read has to be among SESSION_STREAM's still */
 #define AHEAD_TELL   4u /* one in so many pages is marked */
 #define AHEAD_IDLE_S 2
+#define STREAM_AFTER 8u /* pages in sequence */
 
 struct range {
 	struct keeper *k;
@@ -31,7 +37,8 @@ struct range {
 	uint64_t slot;
 	struct place at;
 	struct backend_file file; /* ours */
-	uint64_t content;         /* key in the page cache */
+	uint64_t content;         /* even */
+	_Atomic uint64_t key;     /* in the page cache, the record's too: content, or stream_key() while streamed */
 	int64_t size;
 	char hidden[PATH_MAX]; /* within the backend: to be removed at the end; "": nothing */
 	struct inode *inode;   /* LOCK_INODE: its path was opened for writing since: a reference */
@@ -57,7 +64,13 @@ static uint64_t content_key(const struct spot *s)
 		key = (key ^ parts[i]) * 0x9e3779b97f4a7c15u;
 		key ^= key >> 29;
 	}
-	return key ? key : 1;
+	key &= ~(uint64_t)SESSION_STREAM;
+	return key ? key : 2;
+}
+
+static uint64_t stream_key(uint64_t content, int record)
+{
+	return (content ^ (uint64_t)(record + 1) << 32) | SESSION_STREAM;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------- */
@@ -81,6 +94,7 @@ static struct range *range_new(struct keeper *k, struct spot *s)
 	g->file = s->file;
 	s->has_file = false;
 	g->content = content_key(s);
+	g->key = g->content;
 	g->size = s->st.size;
 	return g;
 }
@@ -183,18 +197,19 @@ void range_close(struct keeper *k, int record)
 
 	lock_take(&k->lock);
 	g = k->of_record[record];
+	if (g) { /* before the record can be another's */
+		lock_take(&g->ahead_lock);
+		g->ahead_ends = true;
+		pthread_cond_broadcast(&g->ahead_changed);
+		lock_drop(&g->ahead_lock);
+	}
 	k->of_record[record] = NULL;
 	record_free(k->records, record);
 	if (g && g->inode)
 		inode_put(k, g->inode);
 	lock_drop(&k->lock);
-	if (!g)
-		return;
-	lock_take(&g->ahead_lock);
-	g->ahead_ends = true;
-	pthread_cond_broadcast(&g->ahead_changed);
-	lock_drop(&g->ahead_lock);
-	range_put(g);
+	if (g)
+		range_put(g);
 }
 
 /* ---- what happens to the name ----------------------------------------------------------------------------------- */
@@ -286,12 +301,12 @@ static int record_lookup(struct keeper *k, int record, struct spot *s)
 static int range_adopt(struct keeper *k, int record, struct range **out)
 {
 	struct session_record *rec = record_at(k->records, record);
-	uint64_t content = atomic_load(&rec->content);
+	uint64_t key = atomic_load(&rec->content);
 	struct range *g;
 	struct spot s;
 	int rc = record_lookup(k, record, &s);
 
-	if (!rc && !s.inode && content && content != content_key(&s))
+	if (!rc && !s.inode && key && key != content_key(&s) && key != stream_key(content_key(&s), record))
 		rc = -ESTALE; /* another file has that name now */
 	if (!rc && s.inode)
 		rc = s.at.ops->lookup(s.at.backend, s.at.path, &s.file);
@@ -300,11 +315,13 @@ static int range_adopt(struct keeper *k, int record, struct range **out)
 	g = rc ? NULL : range_new(k, &s);
 	if (g) {
 		g->record = record;
+		if (key)
+			g->key = key;
 		g->slot = record_private(k->records, record).place;
 		if (record_private(k->records, record).hidden)
 			snprintf(g->hidden, sizeof g->hidden, "%s", s.at.path);
 		lock_take(&k->lock);
-		if (s.inode && !content) {
+		if (s.inode && !key) {
 			inode_get(s.inode);
 			g->inode = s.inode;
 		}
@@ -412,8 +429,8 @@ static ssize_t page_read(struct range *g, struct backend_reader *reader, uint64_
 	return (ssize_t)done;
 }
 
-static int page_fill(struct range *g, struct backend_reader **reader, uint64_t number, const struct page_claim *claim,
-		     bool sequential)
+static int page_fill(struct range *g, struct backend_reader **reader, uint64_t key, uint64_t number,
+		     const struct page_claim *claim, bool sequential)
 {
 	bool tell = sequential && number % AHEAD_TELL == 0;
 	ssize_t n = 0;
@@ -422,7 +439,7 @@ static int page_fill(struct range *g, struct backend_reader **reader, uint64_t n
 		n = g->at.ops->reader_open(g->at.backend, &g->file, reader);
 	if (!n)
 		n = page_read(g, *reader, number, claim, sequential);
-	page_cache_filled(g->k->pages, claim, g->content, number, n > 0 ? (size_t)n : 0, tell);
+	page_cache_filled(g->k->pages, claim, key, number, n > 0 ? (size_t)n : 0, tell);
 	return n < 0 ? (int)n : 0;
 }
 
@@ -447,16 +464,16 @@ static void *ahead_thread(void *argument)
 	lock_take(&g->ahead_lock);
 	while (!rc && ahead_wait(g)) {
 		struct page_claim claim;
-		uint64_t number = g->ahead_next;
+		uint64_t number = g->ahead_next, key = g->key;
 
 		lock_drop(&g->ahead_lock);
-		rc = page_cache_claim(g->k->pages, g->content, number, &claim);
+		rc = page_cache_claim(g->k->pages, key, number, &claim);
 		if (!rc)
-			rc = page_fill(g, &g->sequential, number, &claim, true);
+			rc = page_fill(g, &g->sequential, key, number, &claim, true);
 		else if (rc > 0)
 			rc = 0;
 		lock_take(&g->ahead_lock);
-		if (g->ahead_next == number)
+		if (g->ahead_next == number && g->key == key)
 			g->ahead_next++;
 		pthread_cond_broadcast(&g->ahead_changed);
 	}
@@ -489,9 +506,28 @@ static bool goes_on(struct range *g, uint64_t number)
 	if (number < g->expected || number - g->expected > AHEAD_PAGES)
 		return false;
 	for (uint64_t i = g->expected; i < number; i++)
-		if (!page_cache_peek(g->k->pages, g->content, i))
+		if (!page_cache_peek(g->k->pages, g->key, i))
 			return false;
 	return true;
+}
+
+/* Under ahead_lock. A record that was overridden meanwhile stays so. */
+static void range_rekey(struct range *g, uint64_t key)
+{
+	uint64_t was = g->key;
+
+	if (g->ahead_ends || was == key)
+		return;
+	g->key = key;
+	g->ahead_next = g->ahead_limit = 0;
+	atomic_compare_exchange_strong(&record_at(g->k->records, g->record)->content, &was, key);
+}
+
+static uint64_t ahead_window(const struct range *g)
+{
+	if (g->streak < STREAM_AFTER)
+		return g->streak;
+	return g->key & SESSION_STREAM ? AHEAD_STREAM : AHEAD_PAGES;
 }
 
 /* A page was asked for: how far ahead should we be? The window grows as reading goes on. */
@@ -507,9 +543,12 @@ static void ahead_note(struct range *g, uint64_t number)
 		g->streak = 0;
 		g->expected = number + 1;
 		g->ahead_limit = g->ahead_next = 0;
+		range_rekey(g, g->content);
 	}
+	if (g->streak >= STREAM_AFTER && (uint64_t)g->size >= page_cache_capacity(g->k->pages))
+		range_rekey(g, stream_key(g->content, g->record));
 	if (g->streak >= 2) {
-		limit = number + 1 + (g->streak < 4 ? g->streak : AHEAD_PAGES);
+		limit = number + 1 + ahead_window(g);
 		if (limit > range_pages(g))
 			limit = range_pages(g);
 		if (g->ahead_next <= number)
@@ -538,28 +577,30 @@ static ssize_t range_page(struct range *g, uint64_t number)
 {
 	struct page_cache *pages = g->k->pages;
 	struct page_claim claim;
+	uint64_t key = g->key;
 	size_t have;
 	int rc;
 
-	have = page_cache_peek(pages, g->content, number);
+	have = page_cache_peek(pages, key, number);
 	if (!have) {
 		ahead_await(g, number);
-		have = page_cache_peek(pages, g->content, number);
+		have = page_cache_peek(pages, key, number);
 	}
 	ahead_note(g, number);
 	if (have)
 		return (ssize_t)have;
-	rc = page_cache_claim(pages, g->content, number, &claim);
+	key = g->key;
+	rc = page_cache_claim(pages, key, number, &claim);
 	if (rc < 0)
 		return rc;
 	if (!rc) {
 		lock_take(&g->lock);
-		rc = page_fill(g, &g->positioned, number, &claim, false);
+		rc = page_fill(g, &g->positioned, key, number, &claim, false);
 		lock_drop(&g->lock);
 		if (rc)
 			return rc;
 	}
-	have = page_cache_peek(pages, g->content, number);
+	have = page_cache_peek(pages, key, number);
 	return have ? (ssize_t)have : -ENOSPC; /* evicted at once */
 }
 
@@ -570,7 +611,7 @@ static int64_t read_inline(struct request *r, struct range *g, size_t n, int64_t
 	if (n > SESSION_PAYLOAD_MAX)
 		n = SESSION_PAYLOAD_MAX;
 	if (g->k->pages)
-		got = (ssize_t)page_cache_read(g->k->pages, g->content, (uint64_t)off, r->out, n);
+		got = (ssize_t)page_cache_read(g->k->pages, g->key, (uint64_t)off, r->out, n);
 	if (!got) {
 		lock_take(&g->lock);
 		if (!g->positioned)

@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SESSION_VERSION     2
+#define SESSION_VERSION     3
 #define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
 
 enum session_op {
@@ -147,6 +147,13 @@ static inline uint32_t session_hash(uint64_t dev, uint64_t ino)
  */
 #define SESSION_WAYS 8u
 
+/*
+ * The lowest bit of a content key says that the file is read in sequence and could not stay: its pages go round in so many
+ * sets. They are then in memory that is there, and in the processor's cache, and drive nobody else's pages out.
+ */
+#define SESSION_STREAM      1u
+#define SESSION_STREAM_SETS 2u
+
 struct session_page {
 	_Atomic uint32_t gen;     /* odd: being filled */
 	_Atomic uint32_t bytes;   /* valid bytes; less than page_bytes only at the end of the file */
@@ -165,6 +172,8 @@ struct session_cache {
 
 static inline uint32_t session_set(const struct session_cache *cache, uint64_t content, uint64_t number)
 {
+	if (content & SESSION_STREAM)
+		number &= SESSION_STREAM_SETS - 1;
 	return (uint32_t)((((content * 0x9e3779b97f4a7c15u) >> 32) + number) & (cache->sets - 1));
 }
 

@@ -664,43 +664,70 @@ static int64_t range_read(int record, int64_t off, int64_t n, unsigned flags)
 		NULL, NULL, 0);
 }
 
+#define PAGE 65536
+
+static size_t cache_map(const struct session_cache **cache)
+{
+	struct session_hello hello;
+
+	session_ask(&s, (struct session_request){.op = SESSION_HELLO, .record = -1, .a = SESSION_VERSION}, NULL, NULL,
+		    0);
+	memcpy(&hello, s.in, sizeof hello);
+	*cache = mmap(NULL, hello.cache_bytes, PROT_READ, MAP_SHARED, s.got, 0);
+	assert_true(*cache != MAP_FAILED);
+	close(s.got);
+	return hello.cache_bytes;
+}
+
+/* Where the page is; NULL: nowhere. */
+static const char *cached(const struct session_cache *cache, uint64_t content, uint64_t number)
+{
+	uint64_t first = (uint64_t)session_set(cache, content, number) * SESSION_WAYS;
+
+	for (uint64_t i = first; i < first + SESSION_WAYS; i++)
+		if (cache->page[i].content == content && cache->page[i].number == number)
+			return (const char *)cache + cache->first_page + i * PAGE;
+	return NULL;
+}
+
+static uint64_t record_content(int record)
+{
+	return atomic_load(&s.records->record[record].content);
+}
+
+/* From one end to the other, as a program does it. */
+static void read_through(const struct session_cache *cache, int record, const char *expected)
+{
+	for (int64_t off = 0, n; (n = range_read(record, off, PAGE, 0)) != 0;) {
+		const char *page = cached(cache, record_content(record), (uint64_t)off / PAGE);
+
+		assert_true(n > 0);
+		if (s.reply.flags & REPLY_INLINE)
+			assert_memory_equal(s.in, expected + off, n);
+		else if (page)
+			assert_memory_equal(page + off % PAGE, expected + off, n);
+		else
+			continue; /* its pages are kept elsewhere from now on: once more */
+		off += n;
+	}
+}
+
 static void reads_by_range(void **state)
 {
 	static char big[700000];
 	const struct session_cache *cache;
-	struct session_hello hello;
+	size_t bytes;
 	int fd, record;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof big; i++)
 		big[i] = (char)(i * 31 + i / 4096);
 	put_outside("/r", big, sizeof big);
-	session_ask(&s, (struct session_request){.op = SESSION_HELLO, .record = -1, .a = SESSION_VERSION}, NULL, NULL,
-		    0);
-	memcpy(&hello, s.in, sizeof hello);
-	cache = mmap(NULL, hello.cache_bytes, PROT_READ, MAP_SHARED, s.got, 0);
-	assert_true(cache != MAP_FAILED);
-	close(s.got);
+	bytes = cache_map(&cache);
 	fd = session_open(&s, "/t/r", O_RDONLY, 0);
 	record = s.reply.record;
-	uint64_t content = atomic_load(&s.records->record[record].content);
-
-	assert_true(content);
-	for (int64_t off = 0, n; (n = range_read(record, off, 65536, 0)) != 0; off += n) {
-		uint64_t number = (uint64_t)off / 65536,
-			 first = (uint64_t)session_set(cache, content, number) * SESSION_WAYS, i;
-
-		assert_true(n > 0);
-		if (s.reply.flags & REPLY_INLINE) {
-			assert_memory_equal(s.in, big + off, n);
-			continue;
-		}
-		for (i = first; i < first + SESSION_WAYS; i++)
-			if (cache->page[i].content == content && cache->page[i].number == number)
-				break;
-		assert_true(i < first + SESSION_WAYS);
-		assert_memory_equal((const char *)cache + cache->first_page + i * 65536 + off % 65536, big + off, n);
-	}
+	assert_true(record_content(record));
+	read_through(cache, record, big);
 	assert_int_equal(range_read(record, 500000, 1000, 1), 1000);
 	assert_true(s.reply.flags & REPLY_INLINE);
 	assert_memory_equal(s.in, big + 500000, 1000);
@@ -714,7 +741,47 @@ static void reads_by_range(void **state)
 	munmap(map, sizeof big);
 	close(s.got);
 	close(fd);
-	munmap((void *)cache, hello.cache_bytes);
+	munmap((void *)cache, bytes);
+}
+
+static void what_cannot_stay_leaves_the_rest_in_the_cache(void **state)
+{
+	enum { SMALL = 11 * PAGE, LARGE = 200 * PAGE }; /* the cache has 128 pages */
+	char *large = malloc(LARGE);
+	const struct session_cache *cache;
+	size_t bytes = cache_map(&cache), stay = 0;
+	int small, small_record, fd[2], record[2];
+
+	(void)state;
+	for (size_t i = 0; i < LARGE; i++)
+		large[i] = (char)(i * 7 + i / PAGE);
+	put_outside("/small", large, SMALL);
+	put_outside("/large", large, LARGE);
+	small = session_open(&s, "/t/small", O_RDONLY, 0);
+	small_record = s.reply.record;
+	read_through(cache, small_record, large);
+	assert_false(record_content(small_record) & SESSION_STREAM);
+	for (int i = 0; i < 2; i++) {
+		fd[i] = session_open(&s, "/t/large", O_RDONLY, 0);
+		record[i] = s.reply.record;
+		read_through(cache, record[i], large);
+		assert_true(record_content(record[i]) & SESSION_STREAM);
+	}
+	assert_int_not_equal(record_content(record[0]), record_content(record[1]));
+	for (uint64_t i = 0; i < SMALL / PAGE; i++)
+		stay += cached(cache, record_content(small_record), i) != NULL;
+	assert_true(stay >= SMALL / PAGE - 2 * SESSION_STREAM_SETS); /* a stream's sets may be some of these */
+
+	/* Who goes somewhere else reads like anybody. */
+	assert_true(range_read(record[0], 3 * PAGE, PAGE, 0) > 0);
+	assert_int_equal(record_content(record[0]) & SESSION_STREAM, 0);
+	assert_memory_equal(cached(cache, record_content(record[0]), 3), large + (size_t)3 * PAGE, PAGE);
+	read_through(cache, record[0], large);
+	for (int i = 0; i < 2; i++)
+		close(fd[i]);
+	close(small);
+	munmap((void *)cache, bytes);
+	free(large);
 }
 
 static void range_readers_see_what_is_written_and_keep_what_is_removed(void **state)
@@ -729,7 +796,7 @@ static void range_readers_see_what_is_written_and_keep_what_is_removed(void **st
 	record = s.reply.record;
 	writer = session_open(&s, "/t/r", O_RDWR, 0);
 	staged = s.reply.record;
-	assert_int_equal(atomic_load(&s.records->record[record].content), 0);
+	assert_int_equal(record_content(record), 0);
 	assert_int_equal(pwrite(writer, "new", 3, 0), 3);
 	assert_int_equal(range_read(record, 0, 10, 0), 10);
 	assert_true(s.reply.flags & REPLY_INLINE);
@@ -1024,6 +1091,7 @@ int main(void)
 		T(frees_records_of_the_gone),
 		T(is_not_misled_by_who_reads_its_slots),
 		T(reads_by_range),
+		T(what_cannot_stay_leaves_the_rest_in_the_cache),
 		T(range_readers_see_what_is_written_and_keep_what_is_removed),
 		T(gives_local_blocks),
 		T(follows_links),

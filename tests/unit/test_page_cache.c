@@ -44,14 +44,14 @@ static void keeps_pages(void **state)
 	assert_int_equal(page_cache_new(PAGE, 7 * PAGE, &cache), -EINVAL);
 	assert_int_equal(page_cache_new(PAGE + 1, 1 << 20, &cache), -EINVAL);
 	assert_int_equal(page_cache_new(PAGE, 64 * PAGE, &cache), 0);
-	assert_int_equal(page_cache_peek(cache, 1, 0), 0);
-	assert_int_equal(fill(cache, 1, 0), 0);
-	assert_int_equal(fill(cache, 1, 0), 1);
-	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE);
-	assert_int_equal(page_cache_read(cache, 1, PAGE - 10, buf, sizeof buf), 10);
-	assert_int_equal(buf[9], byte_of(1, 0));
-	assert_int_equal(page_cache_read(cache, 1, PAGE, buf, 1), 0);
-	assert_int_equal(page_cache_read(cache, 2, 0, buf, 1), 0);
+	assert_int_equal(page_cache_peek(cache, 2, 0), 0);
+	assert_int_equal(fill(cache, 2, 0), 0);
+	assert_int_equal(fill(cache, 2, 0), 1);
+	assert_int_equal(page_cache_peek(cache, 2, 0), PAGE);
+	assert_int_equal(page_cache_read(cache, 2, PAGE - 10, buf, sizeof buf), 10);
+	assert_int_equal(buf[9], byte_of(2, 0));
+	assert_int_equal(page_cache_read(cache, 2, PAGE, buf, 1), 0);
+	assert_int_equal(page_cache_read(cache, 4, 0, buf, 1), 0);
 	page_cache_free(cache);
 }
 
@@ -62,11 +62,61 @@ static void forgets_the_coldest(void **state)
 	(void)state;
 	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0); /* one set */
 	for (uint64_t i = 0; i < 8; i++)
-		assert_int_equal(fill(cache, 1, i), 0);
-	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE); /* used: 1 is the coldest now */
-	assert_int_equal(fill(cache, 1, 8), 0);
-	assert_int_equal(page_cache_peek(cache, 1, 1), 0);
-	assert_int_equal(page_cache_peek(cache, 1, 0), PAGE);
+		assert_int_equal(fill(cache, 2, i), 0);
+	assert_int_equal(page_cache_peek(cache, 2, 0), PAGE); /* used: 1 is the coldest now */
+	assert_int_equal(fill(cache, 2, 8), 0);
+	assert_int_equal(page_cache_peek(cache, 2, 1), 0);
+	assert_int_equal(page_cache_peek(cache, 2, 0), PAGE);
+	page_cache_free(cache);
+}
+
+static void streams_go_round_in_a_few_places(void **state)
+{
+	struct page_cache *cache;
+	char buf[PAGE];
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 64 * PAGE, &cache), 0);
+	assert_int_equal(page_cache_capacity(cache), 64 * PAGE);
+	for (uint64_t i = 0; i < 48; i++)
+		assert_int_equal(fill(cache, 2, i), 0);
+	for (uint64_t i = 0; i < 1000; i++) {
+		assert_int_equal(fill(cache, 2 | SESSION_STREAM, i), 0);
+		for (uint64_t back = SESSION_STREAM_SETS * SESSION_WAYS; back--;)
+			assert_true(i < back || page_cache_peek(cache, 2 | SESSION_STREAM, i - back) == PAGE);
+	}
+	for (uint64_t i = 0, stay = 0; i < 48; i++) {
+		stay += page_cache_peek(cache, 2, i) != 0;
+		assert_true(i < 47 || stay >= 48 - SESSION_STREAM_SETS * SESSION_WAYS);
+	}
+	assert_int_equal(page_cache_read(cache, 2 | SESSION_STREAM, 999 * PAGE, buf, PAGE), PAGE);
+	for (size_t i = 0; i < PAGE; i++)
+		assert_int_equal(buf[i], byte_of(2 | SESSION_STREAM, 999));
+	page_cache_free(cache);
+}
+
+/* The end of a file, then a whole page in the same place: a part of it has no memory yet. */
+static void a_place_grows(void **state)
+{
+	const struct iovec part = {"short", 5};
+	struct page_cache *cache;
+	struct page_claim claim;
+	char buf[PAGE];
+
+	(void)state;
+	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0);
+	for (uint64_t i = 0; i < 8; i++) {
+		assert_int_equal(page_cache_claim(cache, 2, i, &claim), 0);
+		assert_int_equal(page_cache_write(cache, &claim, 0, &part, 1), 0);
+		page_cache_filled(cache, &claim, 2, i, part.iov_len, false);
+	}
+	for (uint64_t i = 8; i < 24; i++)
+		assert_int_equal(fill(cache, 2, i), 0);
+	for (uint64_t i = 16; i < 24; i++) {
+		assert_int_equal(page_cache_read(cache, 2, i * PAGE, buf, PAGE), PAGE);
+		for (size_t at = 0; at < PAGE; at++)
+			assert_int_equal(buf[at], byte_of(2, i));
+	}
 	page_cache_free(cache);
 }
 
@@ -92,12 +142,12 @@ static void failed_fill_is_a_miss(void **state)
 	(void)state;
 	assert_int_equal(page_cache_new(PAGE, 8 * PAGE, &cache), 0);
 	for (uint64_t i = 0; i < 8; i++)
-		assert_int_equal(page_cache_claim(cache, 1, i, &claims[i]), 0);
-	assert_int_equal(page_cache_claim(cache, 1, 99, &one), -ENOSPC); /* all are being filled */
+		assert_int_equal(page_cache_claim(cache, 2, i, &claims[i]), 0);
+	assert_int_equal(page_cache_claim(cache, 2, 99, &one), -ENOSPC); /* all are being filled */
 	for (uint64_t i = 0; i < 8; i++)
 		page_cache_filled(cache, &claims[i], 1, i, 0, false);
-	assert_int_equal(page_cache_peek(cache, 1, 3), 0);
-	assert_int_equal(fill(cache, 1, 3), 0);
+	assert_int_equal(page_cache_peek(cache, 2, 3), 0);
+	assert_int_equal(fill(cache, 2, 3), 0);
 	page_cache_free(cache);
 }
 
@@ -201,6 +251,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_pages),
 		cmocka_unit_test(forgets_the_coldest),
+		cmocka_unit_test(streams_go_round_in_a_few_places),
+		cmocka_unit_test(a_place_grows),
 		cmocka_unit_test(cannot_be_cut_or_written_by_others),
 		cmocka_unit_test(failed_fill_is_a_miss),
 		cmocka_unit_test(one_fills_the_others_wait),

@@ -1,8 +1,10 @@
 /*
  * worker_read.c: ReadBlock (spec goosefs 9.1 to 9.3).
  *
- * Reads go through pooled buffers that the transport gives back, not through a mapping: a failing disk is then an error
- * of one call, where a mapping would be a SIGBUS for the process.
+ * Long reads of a block go out of a mapping of its file: no copy of ours. Each chunk is brought in first, with
+ * MADV_POPULATE_READ: a failing disk is then an error of one call; and nobody but the kernel looks at the bytes, who knows how
+ * to say EFAULT where a process gets SIGBUS. Short reads, and those of the under file system, whose files others may cut while
+ * we read, go through pooled buffers that the transport gives back.
  *
  * A block that is not here is read from the under file system, if the client says where it lies. What is read there is
  * cached afterwards, when the client has all its bytes; but only if the master, too, has this block at that place:
@@ -17,8 +19,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define CHUNK_MAX      (1 << 20)
@@ -67,6 +71,54 @@ static void buffer_put(void *arg)
 	free(buffer);
 }
 
+/* ---- mappings ---------------------------------------------------------------------------------------------------- */
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+struct mapping {
+	_Atomic unsigned refs; /* the read's, and each chunk's that is on its way */
+	char *data;
+	size_t bytes;
+};
+
+static struct mapping *mapping_new(int fd, int64_t bytes)
+{
+	struct mapping *map = malloc(sizeof(*map));
+
+	if (!map)
+		return NULL;
+	map->refs = 1;
+	map->bytes = (size_t)bytes;
+	map->data = mmap(NULL, map->bytes, PROT_READ, MAP_SHARED, fd, 0);
+	if (map->data != MAP_FAILED)
+		return map;
+	free(map);
+	return NULL;
+}
+
+static void mapping_put(void *arg)
+{
+	struct mapping *map = arg;
+
+	if (!map || atomic_fetch_sub(&map->refs, 1) != 1)
+		return;
+	munmap(map->data, map->bytes);
+	free(map);
+}
+
+/* Bytes that are in memory, or NULL: the kernel cannot tell, or it cannot read them. */
+static const char *mapping_bytes(struct mapping *map, int64_t off, size_t bytes)
+{
+	size_t lead = (size_t)off % (size_t)sysconf(_SC_PAGESIZE);
+
+	if (!map || madvise(map->data + off - lead, bytes + lead, MADV_POPULATE_READ))
+		return NULL;
+	atomic_fetch_add(&map->refs, 1);
+	return map->data + off;
+}
+
 /* ---- one read ---------------------------------------------------------------------------------------------------- */
 
 struct read_session {
@@ -74,6 +126,7 @@ struct read_session {
 	struct rpc_call *call;
 	const struct gfs_read_request *request;
 	int fd;
+	struct mapping *map; /* or NULL */
 	int64_t id;
 	int64_t base;     /* where in fd the block begins */
 	int64_t bytes;    /* of the block */
@@ -122,14 +175,26 @@ static int read_wait_ack(struct read_session *read)
 	return 1;
 }
 
+static int read_sent(struct read_session *read, size_t bytes, int rc)
+{
+	if (rc)
+		return RPC_CANCELLED;
+	read->off += (int64_t)bytes;
+	return 0;
+}
+
 /* 0 or the status to end with. */
 static int read_send(struct read_session *read)
 {
 	int64_t left = read->end - read->off;
 	size_t bytes = left < (int64_t)read->chunk ? (size_t)left : read->chunk;
-	struct buffer *buffer = buffer_get();
+	const char *mapped = mapping_bytes(read->map, read->off, bytes);
+	struct buffer *buffer;
 	int rc;
 
+	if (mapped)
+		return read_sent(read, bytes, rpc_call_send_chunk(read->call, mapped, bytes, mapping_put, read->map));
+	buffer = buffer_get();
 	if (!buffer)
 		return rpc_call_fail(read->call, RPC_RESOURCE_EXHAUSTED, "Out of memory");
 	rc = io_read(read->fd, buffer->data, bytes, read->base + read->off);
@@ -138,10 +203,7 @@ static int read_send(struct read_session *read)
 		log_error("block %" PRId64 ": %s", read->id, strerror(-rc));
 		return read_fault(read->call, read->id);
 	}
-	if (rpc_call_send_chunk(read->call, buffer->data, bytes, buffer_put, buffer))
-		return RPC_CANCELLED;
-	read->off += (int64_t)bytes;
-	return 0;
+	return read_sent(read, bytes, rpc_call_send_chunk(read->call, buffer->data, bytes, buffer_put, buffer));
 }
 
 /* Failures on request, before a chunk. 0: send it; else what read_loop() returns; *end: and that is success. */
@@ -325,8 +387,11 @@ static int read_range(struct read_session *read)
 	read->chunk =
 		request->chunk_size > 0 && request->chunk_size < CHUNK_MAX ? (size_t)request->chunk_size : CHUNK_MAX;
 	read->window = read_window(request, (int64_t)read->chunk);
-	if (!request->position_short && request->length > (int64_t)read->chunk)
+	if (!request->position_short && request->length > (int64_t)read->chunk) {
 		posix_fadvise(read->fd, read->base + request->offset, request->length, POSIX_FADV_SEQUENTIAL);
+		if (!read->through)
+			read->map = mapping_new(read->fd, read->bytes);
+	}
 	return read_loop(read);
 }
 
@@ -350,6 +415,7 @@ int worker_read_block(void *context, struct rpc_call *call, const void *first)
 	if (code)
 		return code;
 	code = read_range(&read);
+	mapping_put(read.map);
 	if (!code && read.through && read.off == read.end && !request->ufs.no_cache)
 		cache_block(&read);
 	close(read.fd);
