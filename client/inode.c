@@ -28,7 +28,8 @@ static struct record_private private_of(const struct inode *in)
 		.file_id = in->id,
 		.place = in->stage,
 		.hidden = in->hidden,
-		.flags = (in->state != INODE_CLEAN ? RECORD_DIRTY : 0) | (in->reserved ? RECORD_RESERVED : 0),
+		.flags = (in->state != INODE_CLEAN ? RECORD_DIRTY : 0) | (in->reserved ? RECORD_RESERVED : 0) |
+			 (in->begun ? RECORD_BEGUN : 0),
 	};
 }
 
@@ -59,6 +60,7 @@ static void inode_free(struct inode *in)
 	if (in->fd >= 0)
 		close(in->fd);
 	pthread_cond_destroy(&in->settled);
+	sent_forget(&in->sent);
 	free(in->path);
 	free(in);
 }
@@ -181,9 +183,13 @@ void inode_unlink(struct keeper *k, struct inode *in, bool deleted)
 		inode_reclaim(k, in);
 }
 
-/* What was reserved is taken up again by its new name: where its content belongs may hang on that. No byte of it was sent. */
+/* What was reserved is taken up again by its new name: where its content belongs may hang on that. Not if bytes were sent. */
 static void inode_leave_writer(struct keeper *k, struct inode *in)
 {
+	if (!in->reserved && (in->sent.running || in->writer)) /* the hidden name is in the old directory */
+		in->sent.failed = true;
+	if (in->begun || in->sent.failed)
+		return;
 	if (in->writer)
 		mount_at(k->client->mounts, in->mount)->ops->writer_free(in->writer);
 	in->writer = NULL;
@@ -461,6 +467,7 @@ static void inode_adopt(struct keeper *k, int record)
 	}
 	in->hidden = private.hidden;
 	in->reserved = private.flags & RECORD_RESERVED;
+	in->begun = private.flags & RECORD_BEGUN;
 	in->state = private.flags & RECORD_DIRTY ? INODE_DIRTY : INODE_CLEAN;
 	in->modified = in->mapped = in->state == INODE_DIRTY;
 	in->kept = kept_there(k, in);

@@ -11,6 +11,7 @@
 #define SLIPSTREAM_CLIENT_INODE_H
 
 #include "client/backend.h"
+#include "client/behind.h"
 #include "client/session.h"
 
 #include <pthread.h>
@@ -41,8 +42,10 @@ struct inode {
 
 	uint64_t id;                   /* the backend's file: see state and reserved */
 	bool reserved;                 /* id is an incomplete file of ours under its own name */
-	struct backend_writer *writer; /* of it, nothing sent yet; NULL after a restart, and by another name */
+	bool begun;                    /* bytes of it may have been sent: no new writer can take it up */
+	struct backend_writer *writer; /* of it, or of a replacement; NULL after a restart, and by another name */
 	uint64_t hidden;               /* a replacement on its way has this hidden name; 0: none */
+	struct sent sent;              /* to the writer, while it is being written */
 
 	enum inode_state state;
 	int error;

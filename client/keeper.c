@@ -111,6 +111,7 @@ static void settings_take(struct keeper *k)
 	k->page_max = page;
 	k->ttl_ms = (int64_t)config_u64(config, CONFIG_METADATA_TTL_MS);
 	k->fsync_publishes = config_u64(config, CONFIG_FSYNC) == FSYNC_PUBLISHES;
+	k->write_behind = config_bool(config, CONFIG_WRITE_BEHIND);
 	k->stage_max = config_u64(config, CONFIG_STAGE_MAX);
 	rc = page_cache_new(page, cache_bytes(config), &k->pages);
 	if (rc)

@@ -6,7 +6,7 @@
  *   watch.c     what the kernel reports: closes, broken leases, time
  *   resolve.c   a path to what it names     open.c  which form a descriptor gets
  *   names.c     MKDIR, RENAME...            attrs.c  STAT, CHMOD...     list.c  LIST
- *   inode.c     the files staged here       publish.c  and their way to the cluster
+ *   inode.c     the files staged here       publish.c, upload.c, behind.c  and their way to the cluster
  *   meta.c      what the server said of names, and what only the session knows of files
  *   range.c     RANGE descriptions          placeholder.c  the kernel objects behind RANGE and DIRECTORY
  */
@@ -41,7 +41,7 @@ struct keeper {
 	gid_t gid;
 	char user[64]; /* who the session authenticates as */
 	int64_t ttl_ms, linger_ms;
-	bool fsync_publishes, inside;
+	bool fsync_publishes, write_behind, inside;
 	uint64_t stage_max, page_max, files_max; /* files_max: descriptors we may have; 0: not known */
 
 	struct records *records;
@@ -61,6 +61,7 @@ struct keeper {
 	struct inodes inodes;
 	struct metas metas;
 	struct publisher publisher;
+	int64_t watch_until_ms; /* the watching thread sleeps until then, at most */
 	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
 	struct local *locals;             /* by mount and id */
 	unsigned local_count, locals_overridden;

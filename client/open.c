@@ -365,7 +365,11 @@ static int64_t open_writing(struct request *r, struct spot *s, int flags)
 	rc = inode_for_writing(r->k, s, !(flags & O_TRUNC), &in);
 	if (!rc) {
 		rc = open_inode(r, in, flags);
-		inode_release(r->k, in);
+		lock_take(&r->k->lock);
+		if (flags & O_TRUNC)
+			behind_expect(r->k, in);
+		inode_put(r->k, in);
+		lock_drop(&r->k->lock);
 	}
 	names_unlock(r->k, s->path, NULL, false);
 	return rc;
@@ -613,6 +617,7 @@ static int created(struct request *r, const char *path, const struct place *at, 
 	in->modified = true;
 	in->set_owner = anothers;
 	inode_link(r->k, in);
+	behind_expect(r->k, in);
 	lock_drop(&r->k->lock);
 	*out = in;
 	return 0;

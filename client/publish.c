@@ -382,6 +382,12 @@ void publish_all(struct keeper *k, bool dirty_only)
 		publish_event(k, in);
 }
 
+/* -1 is never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 int64_t publish_tick(struct keeper *k)
 {
 	bool events = stage_dir(k->stage) && k->stage_watch >= 0;
@@ -392,12 +398,13 @@ int64_t publish_tick(struct keeper *k)
 	{
 		if (in->state != INODE_DIRTY || in->busy)
 			continue;
+		soonest = sooner(soonest, behind_tick(k, in, now));
 		if (!events && !in->probe_ms)
 			in->probe_ms = now + probe_ms[2];
 		if (in->probe_ms && in->probe_ms <= now)
 			publish_event(k, in);
-		if (in->probe_ms && (soonest < 0 || in->probe_ms - now < soonest))
-			soonest = in->probe_ms > now ? in->probe_ms - now : 0;
+		if (in->probe_ms)
+			soonest = sooner(soonest, in->probe_ms > now ? in->probe_ms - now : 0);
 	}
 	return soonest;
 }

@@ -20,6 +20,7 @@ struct inode;
 struct publisher {
 	struct inode *first, *last; /* queued */
 	unsigned threads, idle;
+	unsigned behind; /* threads that send what is still being written */
 	pthread_cond_t work;
 };
 

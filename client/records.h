@@ -25,6 +25,7 @@ struct record_private {
 
 #define RECORD_DIRTY    1u /* STAGED: may hold what is not published */
 #define RECORD_RESERVED 2u /* STAGED: file_id is an incomplete file under its own name */
+#define RECORD_BEGUN    4u /* STAGED: of which bytes may have been sent */
 
 #define RECORD_KIND(k) (1u << SESSION_##k)
 

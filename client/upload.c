@@ -1,11 +1,13 @@
 /*
  * upload.c: a file made by the session's open() is still incomplete under its own name: its content follows, then it is
  * completed. Any other gets its content under a hidden name, and takes the place of the old one when that is complete.
+ * Of either a part may have been sent already (behind.h): what is no more as it was makes that useless.
  *
  * The content is read under the lease. That it was not broken until the last byte was read makes it one version; so it is
  * asked once more before the step that makes it visible.
  */
 #include "client/upload.h"
+#include "client/behind.h"
 #include "client/keeper.h"
 #include "client/log.h"
 #include "client/path.h"
@@ -17,8 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PART_BYTES (1u << 20)
-
 struct job {
 	struct keeper *k;
 	struct inode *in;
@@ -26,6 +26,7 @@ struct job {
 	int64_t size;
 	struct place at;
 	char path[PATH_MAX]; /* as programs name it */
+	bool reserved;       /* into the file made at open */
 	struct backend_writer *writer;
 	uint64_t id;
 	uint32_t mode;
@@ -64,13 +65,14 @@ static int refill(void *context, void *buf, size_t n, int64_t off)
 	return content_read(context, buf, n, off);
 }
 
+/* What is left of it. Whatever a block needs again is as it was, from here on. */
 static int content_send(struct job *j)
 {
-	size_t room = j->size < PART_BYTES ? (size_t)j->size : PART_BYTES;
+	size_t room = j->size < SENT_PART ? (size_t)j->size : SENT_PART;
 	char *buf = malloc(room ? room : 1);
-	int rc = buf ? 0 : -ENOMEM;
+	int rc = buf ? j->at.ops->writer_write(j->writer, "", 0, refill, j) : -ENOMEM;
 
-	for (int64_t off = 0; off < j->size && !rc; off += (int64_t)room) {
+	for (int64_t off = j->in->sent.bytes; off < j->size && !rc; off += (int64_t)room) {
 		size_t n = j->size - off < (int64_t)room ? (size_t)(j->size - off) : room;
 
 		rc = content_read(j, buf, n, off);
@@ -79,6 +81,26 @@ static int content_send(struct job *j)
 	}
 	free(buf);
 	return rc ? rc : stopped(j) ? -ECANCELED : 0;
+}
+
+/* Is what was sent of it what is there now? 0; -ESTALE: no. */
+static int content_check(struct job *j)
+{
+	const struct sent *sent = &j->in->sent;
+	char *buf = NULL;
+	int rc = sent->failed || j->size < sent->bytes ? -ESTALE : 0;
+
+	if (!rc && sent->bytes) {
+		buf = malloc(SENT_PART);
+		rc = buf ? 0 : -ENOMEM;
+	}
+	for (int64_t off = 0; off < sent->bytes && !rc; off += SENT_PART) {
+		rc = content_read(j, buf, SENT_PART, off);
+		if (!rc && !sent_same(sent, off, buf))
+			rc = -ESTALE;
+	}
+	free(buf);
+	return rc;
 }
 
 static void writer_drop(struct job *j, bool remove)
@@ -146,7 +168,7 @@ static void published(struct job *j)
 
 	lock_take(&j->k->lock);
 	in->id = j->id;
-	in->reserved = false;
+	in->reserved = in->begun = false;
 	in->hidden = 0;
 	inode_attr(j->k, in, &attr);
 	held.mtime_ns = attr.mtime_ns;
@@ -166,36 +188,31 @@ static void published(struct job *j)
 	lock_drop(&j->k->lock);
 }
 
-static void reserved_set(struct job *j, struct backend_writer *writer, bool reserved)
+/* What was made at open, if it is still there, gives way to a replacement. */
+static void reserved_leave(struct job *j)
 {
 	lock_take(&j->k->lock);
-	j->in->writer = writer;
-	j->in->reserved = reserved;
+	j->in->reserved = j->in->begun = j->reserved = false;
 	inode_save(j->k, j->in);
 	lock_drop(&j->k->lock);
 }
 
-/* Into the file made at open. */
+/* Into the file made at open. Its name stays taken while somebody writes on. */
 static int upload_reserved(struct job *j)
 {
-	int rc = stopped(j) ? -ECANCELED : 0;
+	int rc = content_send(j);
 
-	if (rc) { /* nothing sent: it stays as it is */
-		reserved_set(j, j->writer, true);
-		return rc;
-	}
-	rc = content_send(j);
 	if (!rc)
 		rc = name_hold(j);
 	if (rc) {
-		writer_drop(j, true);
-		reserved_set(j, NULL, false);
+		writer_drop(j, rc != -ECANCELED);
+		reserved_leave(j);
 		return rc;
 	}
 	rc = j->at.ops->writer_complete(j->writer, j->at.path);
 	if (rc) {
 		writer_drop(j, true);
-		reserved_set(j, NULL, false);
+		reserved_leave(j);
 	} else {
 		j->at.ops->writer_free(j->writer);
 		attributes_send(j, true);
@@ -205,15 +222,17 @@ static int upload_reserved(struct job *j)
 	return rc;
 }
 
-static int hidden_set(struct job *j, uint64_t hidden, struct place *temporary)
+static int replacement_make(struct job *j)
 {
-	*temporary = j->at;
-	hidden_path(j->at.path, hidden, temporary->path);
+	uint64_t hidden = hidden_id();
+	char path[PATH_MAX];
+
+	hidden_path(j->at.path, hidden, path);
 	lock_take(&j->k->lock);
 	j->in->hidden = hidden;
 	inode_save(j->k, j->in);
 	lock_drop(&j->k->lock);
-	return 0;
+	return j->at.ops->create(j->at.backend, path, j->mode & 0777, &j->writer, &j->id);
 }
 
 /* A replacement that an earlier keeper was at when it died. */
@@ -231,14 +250,13 @@ static void leftover_remove(struct job *j, uint64_t hidden)
 /* Under a hidden name, and then in place of the old one. */
 static int upload_replacing(struct job *j)
 {
-	struct place temporary;
+	struct place temporary = j->at;
 	bool complete = false;
-	int rc;
+	int rc = j->writer ? 0 : replacement_make(j);
 
-	hidden_set(j, hidden_id(), &temporary);
-	rc = j->at.ops->create(j->at.backend, temporary.path, j->mode & 0777, &j->writer, &j->id);
 	if (rc)
 		return rc;
+	hidden_path(j->at.path, j->in->hidden, temporary.path);
 	rc = content_send(j);
 	if (!rc)
 		rc = j->at.ops->writer_complete(j->writer, temporary.path);
@@ -273,13 +291,35 @@ static bool moved(struct job *j, const char *began_as)
 	return is;
 }
 
+/* Where is it to go? No writer: to a replacement. Not 0: what there was is left as it was. */
+static int writer_find(struct job *j, bool begun, uint64_t leftover)
+{
+	int rc = stopped(j) ? -ECANCELED : j->writer ? content_check(j) : -ENOENT;
+
+	if (rc == -ESTALE) {
+		log_note("%s is sent anew: it was written again where it had been sent", j->path);
+		writer_drop(j, !j->reserved);
+		sent_forget(&j->in->sent);
+		begun = true;
+	} else if (rc != -ENOENT) {
+		return rc;
+	} else if (leftover) {
+		leftover_remove(j, leftover);
+	}
+	if (j->reserved && (begun || j->at.ops->resume(j->at.backend, j->at.path, j->id, &j->writer))) {
+		j->writer = NULL;
+		reserved_leave(j);
+	}
+	return 0;
+}
+
 int upload(struct keeper *k, struct inode *in, bool sync)
 {
 	struct job *j = calloc(1, sizeof *j);
 	char began_as[PATH_MAX];
 	uint64_t leftover;
 	struct stat st;
-	bool reserved;
+	bool begun;
 	int rc;
 
 	if (!j)
@@ -288,12 +328,16 @@ int upload(struct keeper *k, struct inode *in, bool sync)
 	j->in = in;
 	j->sync = sync;
 	lock_take(&k->lock);
+	behind_stop(k, in);
 	snprintf(j->path, sizeof j->path, "%s", in->path);
 	memcpy(began_as, j->path, sizeof began_as);
 	j->writer = in->writer;
 	in->writer = NULL;
-	reserved = in->reserved;
-	j->id = in->id;
+	j->reserved = in->reserved;
+	begun = in->begun;
+	in->begun = j->reserved;
+	inode_save(k, in);
+	j->id = in->sent.id ? in->sent.id : in->id;
 	j->mode = in->mode;
 	leftover = in->hidden;
 	rc = fstat(in->fd, &st) ? -errno : 0;
@@ -301,20 +345,18 @@ int upload(struct keeper *k, struct inode *in, bool sync)
 	lock_drop(&k->lock);
 	if (!rc)
 		rc = place_find(k->client, j->path, &j->at);
+	if (!rc)
+		rc = writer_find(j, begun, leftover);
 	if (rc) {
 		lock_take(&k->lock);
 		in->writer = j->writer;
+		in->begun = begun;
+		inode_save(k, in);
 		lock_drop(&k->lock);
-		free(j);
-		return rc;
+	} else {
+		rc = j->reserved ? upload_reserved(j) : upload_replacing(j);
+		sent_forget(&in->sent);
 	}
-	if (leftover)
-		leftover_remove(j, leftover);
-	if (reserved && !j->writer && j->at.ops->resume(j->at.backend, j->at.path, j->id, &j->writer)) {
-		j->writer = NULL;
-		reserved_set(j, NULL, false); /* what is there gives way to a replacement */
-	}
-	rc = j->writer ? upload_reserved(j) : upload_replacing(j);
 	if (rc && moved(j, began_as))
 		rc = -ECANCELED;
 	free(j);
@@ -327,9 +369,12 @@ void upload_forget(struct keeper *k, struct inode *in, bool remove)
 	struct place at;
 
 	lock_take(&k->lock);
+	behind_stop(k, in);
 	writer = in->writer;
 	in->writer = NULL;
-	in->reserved = false;
+	remove |= !in->reserved;
+	in->reserved = in->begun = false;
+	sent_forget(&in->sent);
 	lock_drop(&k->lock);
 	if (!writer || place_find(k->client, in->path, &at))
 		return;

@@ -216,8 +216,11 @@ static int tick(struct keeper *k, int64_t *swept_ms)
 			locals_trim(k, UINT_MAX);
 		inodes_trim(k, false);
 	}
+	if (soonest < 0 || soonest > SWEEP_MS)
+		soonest = SWEEP_MS;
+	k->watch_until_ms = now_ms() + soonest;
 	lock_drop(&k->lock);
-	return soonest < 0 || soonest > SWEEP_MS ? SWEEP_MS : (int)soonest;
+	return (int)soonest;
 }
 
 /* The end of `run`'s pipe: nobody writes to it. */

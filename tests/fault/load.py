@@ -45,6 +45,20 @@ def put(name):
     return data
 
 
+def grow(name):
+    """Slowly enough to be sent meanwhile; some go back to the beginning at the end."""
+    data = bytearray(dice.randbytes(dice.randrange(10 << 20, 20 << 20)))
+    with open(name, "wb", buffering=0) as f:
+        for at in range(0, len(data), 500001):
+            f.write(data[at:at + 500001])
+            time.sleep(0.005)
+        if dice.random() < 0.3:
+            data[:4] = b"head"
+            f.seek(0)
+            f.write(data[:4])
+    return bytes(data)
+
+
 def append(name):
     more = dice.randbytes(dice.randrange(100000))
     with open(name, "ab") as f:
@@ -104,7 +118,7 @@ def listing(name):
 def step():
     name = os.path.join(directory, "f%d-%d" % (seed, dice.randrange(12)))
     if name in known:
-        act = dice.choice([put, append, patch, rename_over, copy, check, check, check, listing])
+        act = dice.choice([put, append, patch, rename_over, copy, check, check, check, listing] + [grow] * (dice.random() < 0.2))
     else:
         act = dice.choice([put, rename_over] + ([copy] if known else []))
     changes = act not in (check, listing)

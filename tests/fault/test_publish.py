@@ -162,6 +162,41 @@ def test_run_waits(server):
     reader.end()
 
 
+def on_its_way(server):
+    """The largest block that is being received, in MiB."""
+    sizes = [0]
+    for directory, _, names in os.walk(os.path.join(server.root, "blocks")):
+        if os.path.basename(directory) == "tmp":
+            sizes += [os.path.getsize(os.path.join(directory, name)) for name in names]
+    return max(sizes) >> 20
+
+
+def test_sent_while_written(server):
+    """What is long is on its way before it is closed; a server that dies meanwhile, or a writer that goes back, costs nothing but that."""
+    for kind in "must_cache", "cache_through":
+        sent_while_written(server, kind)
+
+
+def sent_while_written(server, kind):
+    writer, reader = Session(server, SLIPSTREAM_WRITE_TYPE=kind), Session(server)
+    for what in "in sequence", "going back", "server killed":
+        path = "/goosefs/%s, %s" % (what, kind)
+        writer.do("f = os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_TRUNC); data = os.urandom(20 << 20); os.write(f, data[:12 << 20])" % path)
+        eventually(what + ": is sent", lambda: on_its_way(server) >= 4, True)
+        expect(what + ": is not there yet", reader.read(path), None)
+        if what == "going back":
+            writer.do("data = b'head' + data[4:]; os.pwrite(f, data[:4], 0)")
+        if what == "server killed":
+            server.kill()
+            server.start()
+        writer.do("os.pwrite(f, data[12 << 20:], 12 << 20); os.close(f)")
+        wanted = writer.do("import hashlib; result = hashlib.sha256(data).hexdigest()")
+        expect(what, reader.do("import hashlib; result = hashlib.sha256(open(%r, 'rb').read()).hexdigest()" % path), wanted)
+    expect("no other name", reader.do("result = sorted(n for n in os.listdir('/goosefs') if n.startswith('.'))"), [])
+    reader.end()
+    expect("writer", writer.end()[0], 0)
+
+
 # ---- what cannot be published ----
 
 def test_failures(server):
