@@ -36,21 +36,34 @@ static int put_ufs(const char *path, const void *data, size_t bytes)
 	return block_end(stream);
 }
 
+static bool tell(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	return file && fputs(text, file) >= 0 && !fclose(file);
+}
+
+/* We stay who we are. A group that is not mapped could make nothing. */
+static bool map_ourselves(uid_t uid, gid_t gid)
+{
+	char users[64], groups[64];
+
+	snprintf(users, sizeof(users), "%u %u 1", uid, uid);
+	snprintf(groups, sizeof(groups), "%u %u 1", gid, gid);
+	return tell("/proc/self/uid_map", users) && tell("/proc/self/setgroups", "deny") &&
+	       tell("/proc/self/gid_map", groups);
+}
+
 /* False where it is not allowed. */
 static bool small_disk(void)
 {
-	char map[64];
-	FILE *file;
 	uid_t uid = getuid();
+	gid_t gid = getgid();
 
 	if (unshare(uid ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS))
 		return false;
-	if (uid) {
-		file = fopen("/proc/self/uid_map", "w");
-		snprintf(map, sizeof(map), "%d %d 1", (int)uid, (int)uid);
-		if (!file || fputs(map, file) < 0 || fclose(file))
-			return false;
-	}
+	if (uid && !map_ourselves(uid, gid))
+		return false;
 	snprintf(disk, sizeof(disk), "/tmp/slipstream-full-XXXXXX");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(disk))
 		return false;
