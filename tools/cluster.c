@@ -18,8 +18,7 @@
 
 #define EMBEDDED_PREFIX "/goosefs"
 
-/* mkdir -p, private. */
-static int make_directories(const char *path)
+int make_directories(const char *path)
 {
 	char part[PATH_MAX];
 

@@ -1,4 +1,5 @@
 #include "tools/session.h"
+#include "tools/tools.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,13 +20,16 @@
 
 /* ---- where ------------------------------------------------------------------------------------------------------ */
 
+#define AT_HOME 3 /* the first that need not be on tmpfs */
+
 /*
  * Directory i (0..) that has sessions in it, "" if there is none of that kind here; false past the last. tmpfs first: slots and
- * directories are made and removed all the time.
+ * directories are made and removed all the time. Names made of a uid may be somebody else's: uid 0 of a user namespace is not
+ * the machine's, and anybody can make them.
  */
 static bool base(unsigned i, char out[PATH_MAX])
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	const char *runtime = getenv("XDG_RUNTIME_DIR"), *home = getenv("HOME");
 	unsigned uid = (unsigned)geteuid();
 	int n;
 
@@ -40,6 +44,11 @@ static bool base(unsigned i, char out[PATH_MAX])
 		break;
 	case 2:
 		n = snprintf(out, PATH_MAX, "/tmp/slipstream-%u", uid);
+		break;
+	case AT_HOME:
+		n = snprintf(out, PATH_MAX, "%s/.cache/slipstream/sessions", home && *home == '/' ? home : "");
+		if (!home || *home != '/')
+			*out = '\0';
 		break;
 	default:
 		return false;
@@ -67,7 +76,7 @@ int session_new(char out[PATH_MAX])
 	char dir[PATH_MAX];
 
 	for (unsigned i = 0; base(i, dir); i++) {
-		if (!*dir || private_directory(dir))
+		if (!*dir || (i >= AT_HOME && make_directories(dir)) || private_directory(dir))
 			continue;
 		snprintf(out, PATH_MAX, "%.*s/XXXXXX", PATH_MAX - 16, dir);
 		if (mkdtemp(out))

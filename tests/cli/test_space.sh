@@ -73,6 +73,13 @@ $slipstream run -- true 2>"$HOME/err"; is "no session" $? 125
 grep -q "No space left" "$HOME/err" "$HOME"/.local/state/slipstream/*.log 2>/dev/null; is "said" $? 0
 unset XDG_RUNTIME_DIR
 
+# Where sessions usually are is somebody else's, as for who is uid 0 in a user namespace alone.
+for usual in /dev/shm /tmp; do
+	mkdir -p -m 700 "$usual/slipstream-$(id -u)"
+	mount -t tmpfs -o mode=755 tmpfs "$usual/slipstream-$(id -u)" || exit 1
+done
+is "somewhere else" "$($slipstream run -- sh -c 'echo x >/goosefs/s; cat /goosefs/s; "$0" status | grep -cF "session $SLIPSTREAM_SESSION"' "$slipstream" | tr '\n' '|')" "x|1|"
+
 # Overlayfs cannot tell who writes.
 disk 4m
 mkdir "$HOME"/disk/{lower,upper,work,merged}
