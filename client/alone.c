@@ -126,7 +126,7 @@ int keeper_alone(const char *dir)
 	close(ready[1]);
 	if (pid < 0)
 		return -errno;
-	return read(ready[0], &byte, 1) == 1 ? 0 : -EHOSTUNREACH; /* it has said why in the log */
+	return read(ready[0], &byte, 1) == 1 ? 0 : -ECHILD;
 }
 
 bool keeper_withdraw(struct keeper *k)

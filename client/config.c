@@ -246,7 +246,6 @@ static int complain(const char *where, const char *format, const char *a, const 
 	char text[512];
 
 	snprintf(text, sizeof text, format, a, b, c);
-	log_error("%s: %s", where, text);
 	error_note("%s: %s", where, text);
 	return -EINVAL;
 }

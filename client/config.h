@@ -39,8 +39,7 @@ enum config_source {
 
 struct config;
 
-/* overrides: NULL, or "name=value" strings ending in NULL. -EINVAL: the log and error_noted() say what is wrong with
- * which. */
+/* overrides: NULL, or "name=value" strings ending in NULL. -EINVAL: error_noted() says what is wrong with which. */
 int config_new(const char *const *overrides, struct config **out);
 void config_free(struct config *);
 

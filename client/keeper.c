@@ -337,7 +337,7 @@ int slip_keeper_main(int argc, char **argv)
 		return usage();
 	if (alone) {
 		rc = keeper_alone(options.dir);
-		return rc ? failed(rc, options.dir) : 0;
+		return rc && rc != -ECHILD ? failed(rc, options.dir) : rc != 0;
 	}
 	rc = keeper_start(&options);
 	fflush(stderr);

@@ -118,7 +118,7 @@ struct keeper_options {
 
 /* Read the settings, make the client, keeper_run(). An exit status; nothing may be returned to after it. */
 int keeper_start(struct keeper_options *);
-/* Start a session's keeper in the background, unless it has one. 0 or -errno. */
+/* Start a session's keeper in the background, unless it has one. 0, -ECHILD (it has said why not) or -errno. */
 int keeper_alone(const char *dir);
 /* DIR/lock, made with its directory: a descriptor; -EWOULDBLOCK: somebody keeps it; -EAGAIN: it was removed meanwhile. */
 int session_lock(const char *dir);

@@ -29,7 +29,6 @@ struct mount_table {
 
 static int complain(const char *part, const char *why)
 {
-	log_error("SLIPSTREAM_MOUNTS: \"%s\": %s", part, why);
 	error_note("SLIPSTREAM_MOUNTS: \"%s\": %s", part, why);
 	return -EINVAL;
 }

@@ -115,14 +115,14 @@ static void exec_server(const char *root, int ready, int hold_read)
 	unsetenv("LD_PRELOAD");
 	descriptors_leave();
 	if (dup2(ready, 1) < 0 || install_program(program))
-		_exit(127);
+		_exit(complain(127, "the embedded server cannot be started"));
 	fcntl(hold_read, F_SETFD, 0);
 	snprintf(fd, sizeof fd, "%d", hold_read);
 	execl(program, "slipstream", "server", "--root", root, "--exit-with-parent-fd", fd, (char *)NULL);
-	_exit(127);
+	_exit(complain(127, "%s: %s", program, strerror(errno)));
 }
 
-/* Start a server and wait for its one line. hold_read: the FIFO's read end, which it keeps. */
+/* Start a server and wait for its one line. hold_read: the FIFO's read end, which it keeps. -ECHILD: it has said why not. */
 static int start_server(const char *root, int hold_read)
 {
 	int ready[2], null = -1, rc = 0;
@@ -165,7 +165,7 @@ static int start_server(const char *root, int hold_read)
 	close(ready[0]);
 	line[n] = '\0';
 	if (!strstr(line, "ready"))
-		rc = -EHOSTUNREACH; /* it has said why on standard error */
+		rc = -ECHILD;
 	return rc;
 }
 
@@ -250,7 +250,8 @@ static int embedded_server(const char *given, struct cluster *c)
 	rc = rc ? -errno : hold_server(root, address, sizeof address);
 	close(lock);
 	if (rc < 0) {
-		complain(0, "no embedded server on %s: %s", root, strerror(-rc));
+		if (rc != -ECHILD)
+			complain(0, "no embedded server on %s: %s", root, strerror(-rc));
 		return rc;
 	}
 	c->hold_fd = rc;
@@ -276,8 +277,7 @@ int cluster_open(const char *root, const char *mounts, struct cluster *c)
 	if (!root) {
 		rc = configured_mounts(&c->mounts);
 		if (rc)
-			complain(0, "settings: %s%s%s", slip_last_error(), *slip_last_error() ? ": " : "",
-				 strerror(-rc));
+			complain(0, "settings: %s", *slip_last_error() ? slip_last_error() : strerror(-rc));
 		if (rc || c->mounts)
 			return rc;
 	}
@@ -292,7 +292,7 @@ int cluster_client(const struct cluster *c, struct slip_client **out)
 	if (asprintf(&setting, "SLIPSTREAM_MOUNTS=%s", c->mounts) >= 0)
 		rc = slip_client_new((const char *[]){setting, NULL}, out);
 	if (rc)
-		complain(0, "%s: %s", c->mounts, *slip_last_error() ? slip_last_error() : strerror(-rc));
+		complain(0, "settings: %s", *slip_last_error() ? slip_last_error() : strerror(-rc));
 	free(setting);
 	return rc;
 }

@@ -47,7 +47,7 @@ static void exec_keeper(const struct session *s, int ready)
 	unsetenv("LD_PRELOAD");
 	descriptors_leave();
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || install_program(program))
-		_exit(127);
+		_exit(complain(127, "no session: its keeper cannot be started"));
 	if (s->hold_fd >= 0)
 		fcntl(s->hold_fd, F_SETFD, 0);
 	fcntl(s->listen_fd, F_SETFD, 0);
@@ -58,10 +58,20 @@ static void exec_keeper(const struct session *s, int ready)
 	snprintf(parent_fd, sizeof parent_fd, "%d", s->alive[0]);
 	execl(program, "slipstream", "keeper", "--session", s->dir, "--listen-fd", listen_fd, "--ready-fd", ready_fd,
 	      "--parent-fd", parent_fd, (char *)NULL);
-	_exit(127);
+	_exit(complain(127, "%s: %s", program, strerror(errno)));
 }
 
-/* Start the keeper. With wait, return when it serves. */
+/* It has said why, unless it was killed. */
+static int keeper_failed(pid_t keeper)
+{
+	int status = 0;
+
+	while (waitpid(keeper, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFSIGNALED(status) ? complain(-ECHILD, "no session: %s", strsignal(WTERMSIG(status))) : -ECHILD;
+}
+
+/* Start the keeper. With wait, return when it serves; -ECHILD: it does not, and why has been said. */
 static int keeper_start(struct session *s, bool wait)
 {
 	int ready[2];
@@ -81,7 +91,7 @@ static int keeper_start(struct session *s, bool wait)
 	while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)
 		;
 	close(ready[0]);
-	return n == 1 ? 0 : -EHOSTUNREACH;
+	return n == 1 ? 0 : keeper_failed(s->keeper);
 }
 
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
@@ -238,8 +248,8 @@ static void state_directory(char out[PATH_MAX])
 	}
 }
 
-/* The session's log outlives the session if there is anything in it. */
-static void keep_log(const struct session *s)
+/* The session's log outlives the session if there is anything in it. With tell, its name is said. */
+static void keep_log(const struct session *s, bool tell)
 {
 	char from[PATH_MAX + 8], state[PATH_MAX], to[PATH_MAX + 64], buf[4096];
 	struct stat st;
@@ -260,7 +270,8 @@ static void keep_log(const struct session *s)
 		close(in);
 	if (out >= 0) {
 		close(out);
-		complain(0, "the session's log: %s", to);
+		if (tell)
+			complain(0, "the session's log: %s", to);
 	}
 }
 
@@ -316,10 +327,10 @@ static int root_note(const struct session *s, const char *root)
 	return root && symlink(root, path) ? -errno : 0;
 }
 
-/* It did not come about: nothing stays of it but what it has to say. */
+/* It did not come about: nothing stays of it but its log. */
 static void session_undo(struct session *s)
 {
-	keep_log(s);
+	keep_log(s, false);
 	if (s->listen_fd >= 0)
 		close(s->listen_fd);
 	if (s->keeper > 0)
@@ -351,7 +362,8 @@ static int run_session(const char *root, const char *mounts, char **command)
 		rc = keeper_start(&s, true);
 	}
 	if (rc) {
-		complain(0, "no session: %s", strerror(-rc));
+		if (rc != -ECHILD)
+			complain(0, "no session: %s", strerror(-rc));
 		if (*s.dir)
 			session_undo(&s);
 		cluster_close(&cluster);
@@ -368,7 +380,7 @@ static int run_session(const char *root, const char *mounts, char **command)
 	status = pid < 0 ? 126 << 8 : supervise(&s, pid);
 	program = 0;
 	failures = settle(&s);
-	keep_log(&s);
+	keep_log(&s, true);
 	session_end(&s);
 	cluster_close(&cluster);
 	if (WIFSIGNALED(status)) {

@@ -13,6 +13,12 @@ refuses() { # what the message names, command...
 	}
 	rm -rf "$HOME/.local/state"
 }
+once() { # command...: one line says why, and nothing else is said
+	"$@" >"$HOME/out" 2>&1 && { echo "$*: succeeds"; failed=1; }
+	[ "$(wc -l <"$HOME/out")" = 1 ] && ! grep -qE 'No route|: Invalid argument$' "$HOME/out" && return
+	printf '%s: says\n%s\n' "$*" "$(cat "$HOME/out")"
+	failed=1
+}
 run() { "$slipstream" run "$@" -- touch "$HOME/it-ran"; }
 config() { printf "$1" >"$HOME/conf" && SLIPSTREAM_CONFIG=$HOME/conf run; }
 
@@ -34,6 +40,17 @@ refuses port run --mount /a=goosefs://h:x/
 refuses 'root directory' run --mount /=goosefs://h:1/
 refuses overlaps run --mount /a=goosefs://h:1/ --mount /a/b=goosefs://h:2/
 refuses goosefs:// env SLIPSTREAM_MOUNTS=/a=rubbish "$slipstream" fs ls /a
+once run --mount nonsense
+once run --mount /a=foo://h:1/
+once env SLIPSTREAM_MOUNTS=/a=rubbish "$slipstream" run -- touch "$HOME/it-ran"
+once env SLIPSTREAM_MOUNTS=/a=rubbish "$slipstream" fs ls /a
+once "$slipstream" fs --mount /a=rubbish ls /a
+once env SLIPSTREAM_BLOCK_SIZE=lots "$slipstream" run -- touch "$HOME/it-ran"
+once env SLIPSTREAM_LOG=loud "$slipstream" run --mount /a=goosefs://h:1/ -- touch "$HOME/it-ran"
+mkdir -p "$HOME/root/d" && echo "no database" >"$HOME/root/meta.db"
+once "$slipstream" run --root "$HOME/root" -- touch "$HOME/it-ran"
+once "$slipstream" fs --root "$HOME/root" ls /goosefs
+once "$slipstream" run --root "$HOME/root/meta.db/d" -- touch "$HOME/it-ran"
 [ -e "$HOME/it-ran" ] && { echo "something ran"; failed=1; }
 
 # A name that nobody knows may be another version's: it is said, and the program runs.
