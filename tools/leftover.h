@@ -17,7 +17,8 @@ struct leftover_stage {
 	char session[PATH_MAX]; /* its session's directory, "" when that is gone */
 	bool alive;             /* somebody keeps it: hands off */
 	bool empty;
-	int lock; /* -1: none */
+	bool told; /* for whoever tells of it */
+	int lock;  /* -1: none */
 };
 
 struct leftover {

@@ -6,19 +6,23 @@
 #include "tools/tools.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <popt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #define ANSWER_MS 2000
 #define LOG_LINES 3
 #define LOG_BYTES 8192
+#define FILES_MAX 10 /* of each session, unless more is asked for */
 
 struct tally {
 	unsigned alive, dead;
 	bool verbose;
+	struct leftovers left;
 };
 
 /* Lines of a keeper's answer that only those want who ask for more. */
@@ -70,18 +74,70 @@ static void print_log(const char *dir)
 		printf("  log %s\n", line);
 }
 
+/* Is there no process any more that keeps it? Who keeps it and does not answer is not gone. */
+static bool keeper_gone(const char *dir)
+{
+	char path[PATH_MAX + 16];
+	uint32_t pid = 0;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/records", dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (pread(fd, &pid, sizeof pid, offsetof(struct session_records, keeper_pid)) != sizeof pid)
+		pid = 0;
+	close(fd);
+	snprintf(path, sizeof path, "/proc/%u/exe", pid); /* a zombie has none */
+	return pid && access(path, F_OK) && errno == ENOENT;
+}
+
 static void print_alive(const char *dir, bool verbose)
 {
 	char *text = malloc(SESSION_PAYLOAD_MAX + 1);
 	int64_t rc = text ? session_ask(dir, SESSION_STATUS, ANSWER_MS, text, SESSION_PAYLOAD_MAX + 1) : -ENOMEM;
 
-	printf("session %s\n", dir);
-	if (rc < 0)
-		printf("  the keeper does not answer: %s\n", strerror((int)-rc));
-	else
+	if (rc >= 0) {
+		printf("session %s\n", dir);
 		print_lines(text, verbose);
+	} else if (keeper_gone(dir)) {
+		printf("session %s: dead, its keeper is gone: `slipstream run` is to start another\n", dir);
+	} else {
+		printf("session %s: its keeper does not answer: %s\n", dir, strerror((int)-rc));
+	}
 	print_log(dir);
 	free(text);
+}
+
+/* What is in a staging directory that nobody keeps. */
+static void print_files(const struct tally *t, struct leftover_stage *stage)
+{
+	unsigned n = 0;
+
+	stage->told = true;
+	for (size_t i = 0; i < t->left.n; i++) {
+		const struct leftover *l = &t->left.e[i];
+
+		if (l->stage != stage || (++n > FILES_MAX && !t->verbose))
+			continue;
+		printf("  not published %s: %s (%lld bytes)\n", l->path ? l->path : l->id, l->why ? l->why : "",
+		       (long long)l->bytes);
+	}
+	if (n > FILES_MAX && !t->verbose)
+		printf("  and %u more\n", n - FILES_MAX);
+	if (!n && !stage->alive) /* or it is just ending */
+		puts("  nothing in it that is not published");
+}
+
+static void print_dead(const struct tally *t, const char *dir)
+{
+	char path[PATH_MAX];
+
+	printf("session %s: dead, its keeper is gone\n", dir);
+	for (size_t i = 0; realpath(dir, path) && i < t->left.stage_count; i++)
+		if (!strcmp(t->left.stages[i]->session, path))
+			print_files(t, t->left.stages[i]);
+	print_log(dir);
 }
 
 static int session_tell(void *context, const char *dir)
@@ -94,36 +150,22 @@ static int session_tell(void *context, const char *dir)
 		return 0;
 	}
 	t->dead++;
-	printf("session %s\n  dead: nobody keeps it\n", dir);
-	print_log(dir);
+	print_dead(t, dir);
 	return 0;
 }
 
-/* Staging directories of dead sessions: what is in them. */
-static unsigned leftovers_tell(void)
+/* Staging directories of sessions that are not where sessions usually are, or not there at all. */
+static void leftovers_tell(struct tally *t)
 {
-	struct leftovers left;
-	unsigned dead = 0;
+	for (size_t i = 0; i < t->left.stage_count; i++) {
+		struct leftover_stage *stage = t->left.stages[i];
 
-	if (leftovers_find(NULL, &left))
-		return 0;
-	for (size_t s = 0; s < left.stage_count; s++) {
-		const struct leftover_stage *stage = left.stages[s];
-		long long bytes = 0;
-		unsigned files = 0;
-
-		for (size_t i = 0; i < left.n; i++)
-			if (left.e[i].stage == stage) {
-				files++;
-				bytes += left.e[i].bytes;
-			}
-		if (stage->alive || (stage->empty && !*stage->session))
+		if (stage->alive || stage->told || (stage->empty && !*stage->session))
 			continue;
-		dead++;
-		printf("leftover %s\n  %u files not published, %lld bytes\n", stage->path, files, bytes);
+		t->dead++;
+		printf("leftover %s\n", stage->path);
+		print_files(t, stage);
 	}
-	leftovers_release(&left);
-	return dead;
 }
 
 int status_main(int argc, char **argv)
@@ -148,8 +190,10 @@ int status_main(int argc, char **argv)
 	if (rc)
 		return rc;
 	t.verbose = verbose;
+	leftovers_find(NULL, &t.left); /* none, if it fails */
 	session_each(session_tell, &t);
-	t.dead += leftovers_tell();
+	leftovers_tell(&t);
+	leftovers_release(&t.left);
 	if (!t.alive)
 		puts("no sessions");
 	if (t.dead)

@@ -51,18 +51,35 @@ is "discard" "$($recover --discard --all; list)" "discarded /goosefs/d/i"
 has "status" 'pending /goosefs/killed (open for writing)' "$(cat status)"
 has "status" 'mount /goosefs=goosefs://127' "$(cat status)"
 has "status" "staging $HOME/stage/slipstream-stage-" "$(cat status)"
-has "status of the dead" 'dead: nobody keeps it' "$("$slipstream" status)"
-has "status of what it left" '1 files not published, 7 bytes' "$("$slipstream" status)"
+for _ in $(seq 100); do # the killed keeper lets go of its files last
+	"$slipstream" status >status
+	grep -q 'its session was killed' status && break
+	sleep 0.1
+done
+is "status of the dead" "$(grep -c '^session .*/slipstream/[^/]*: dead, its keeper is gone$' status)" 1
+has "status of what it left" '^  not published /goosefs/killed: its session was killed (7 bytes)$' "$(cat status)"
+is "in one place" "$(grep -c "/goosefs/killed" status)" 1
+has "and what to do" 'slipstream recover' "$(tail -n 1 status)"
 is "a killed session's" "$(list)" "7 /goosefs/killed:"
 has "why" 'its session was killed' "$($recover)"
 is "publish it" "$($recover /goosefs/killed)" "published /goosefs/killed"
 is "it is published" "$("$slipstream" fs cat /goosefs/killed /goosefs/done)" "$(printf 'killed\ndone')"
 is "nothing is left of it" "$(ls -A stage; ls -A "$XDG_RUNTIME_DIR/slipstream")" ""
 
+# A keeper that is gone while \`run\` is still there, and stands still.
+"$slipstream" run -- bash -c '
+	echo x >/goosefs/x; "$BUILD/slipstream" status >status; keeper=$(awk "/^  pid/ {print \$2; exit}" status)
+	kill -STOP $PPID; kill -9 $keeper; "$BUILD/slipstream" status >status; kill -CONT $PPID
+	cat /goosefs/x >content'
+has "keeper gone, run there" ': dead, its keeper is gone: ' "$(cat status)"
+is "and then another" "$(cat content)" x
+
 # After a crash of the machine, the name is gone.
 mkdir -m 700 stage/slipstream-stage-lost00; echo lost >stage/slipstream-stage-lost00/1a2b
 is "no name" "$($recover --list | awk '{print $1, $2}')" "lost00-1a2b 5"
 $recover --all 2>err; is "no name, no place" $? 1
+has "status: no session" 'leftover .*/slipstream-stage-lost00' "$("$slipstream" status)"
+has "status: no name" 'not published lost00-1a2b: .* (5 bytes)' "$("$slipstream" status)"
 is "a copy" "$($recover --to copies lost00-1a2b >/dev/null; cat copies/lost00-1a2b)" lost
 
 # Bad usage.
