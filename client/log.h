@@ -2,6 +2,7 @@
  * log.h: one line per event, never on the hot path; and the last thing a peer said, per thread.
  *
  * SLIPSTREAM_LOG=level[,file]: error (default), warn, note, debug. Without a file: standard error for tools, the session's log for a keeper.
+ * The shim (shim/init.c) and the embedded server (tools/server/log.h) know the file, too.
  */
 #ifndef SLIPSTREAM_CLIENT_LOG_H
 #define SLIPSTREAM_CLIENT_LOG_H

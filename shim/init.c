@@ -56,7 +56,7 @@ void shim_log(const char *what, const char *detail, long rc)
 	unsigned n;
 	int fd;
 
-	fd = sys_open(shim.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = sys_open(shim.log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | (shim.log_own ? 0 : O_NOFOLLOW), 0600);
 	if (fd < 0)
 		return; /* no session, no log: there is nobody else to tell */
 	n = text_append(line, 0, 40, "error: shim: process ");
@@ -74,16 +74,6 @@ void shim_log(const char *what, const char *detail, long rc)
 	sys_close(fd);
 }
 
-static void session_names(void)
-{
-	size_t n = strlen(shim.session);
-
-	memcpy(shim.log, shim.session, n);
-	memcpy(shim.log + n, "/log", sizeof "/log");
-	memcpy(shim.records, shim.session, n);
-	memcpy(shim.records + n, "/records", sizeof "/records");
-}
-
 static bool copy(char *out, size_t size, const char *from)
 {
 	size_t n = strlen(from);
@@ -92,6 +82,23 @@ static bool copy(char *out, size_t size, const char *from)
 		return false;
 	memcpy(out, from, n + 1);
 	return true;
+}
+
+/* log: SLIPSTREAM_LOG, "level[,file]". A name from where this program happens to be is not the one that was meant. */
+static void session_names(const char *log)
+{
+	const char *file = log ? strchr(log, ',') : NULL;
+	size_t n = strlen(shim.session);
+
+	memcpy(shim.records, shim.session, n);
+	memcpy(shim.records + n, "/records", sizeof "/records");
+	if (file)
+		file += 1 + strspn(file + 1, " ");
+	shim.log_own = file && *file == '/' && copy(shim.log, sizeof shim.log, file);
+	if (shim.log_own)
+		return;
+	memcpy(shim.log, shim.session, n);
+	memcpy(shim.log + n, "/log", sizeof "/log");
 }
 
 /* One "/goosefs=goosefs://host:port/" of the list. */
@@ -188,7 +195,7 @@ __attribute__((constructor)) static void shim_init(void)
 		if (!start_mounts(shim.mounts, sizeof shim.mounts) || !start_session(shim.mounts))
 			return;
 	}
-	session_names();
+	session_names(getenv("SLIPSTREAM_LOG"));
 	preload_find(preload);
 	prefixes_parse(shim.mounts);
 	report_init(getenv("SLIPSTREAM_REPORT"));

@@ -33,6 +33,7 @@ struct shim {
 	bool alone;   /* nobody runs the session: we start its keeper */
 	bool inside;  /* ... in this process */
 	bool report;  /* count what is done, and tell it at the end */
+	bool log_own; /* log is a file that SLIPSTREAM_LOG names, not the session's */
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
 	char session[PATH_MAX];                         /* its directory */
@@ -44,7 +45,7 @@ struct shim {
 
 extern struct shim shim; /* written by the constructor alone */
 
-/* One line into the session's log; standard error belongs to the program. Async-signal-safe. */
+/* One line into the log; standard error belongs to the program. Async-signal-safe. */
 void shim_log(const char *what, const char *detail, long rc) COLD;
 
 #endif

@@ -318,6 +318,22 @@ static void set_user(void)
 		setenv("USER", pw->pw_name, 0);
 }
 
+/* The programs of the session have working directories of their own. */
+static void log_name_set(void)
+{
+	const char *log = getenv("SLIPSTREAM_LOG"), *file = log ? strchr(log, ',') : NULL;
+	char here[PATH_MAX], *text;
+
+	if (file)
+		file += 1 + strspn(file + 1, " ");
+	if (!file || !*file || *file == '/' || !getcwd(here, sizeof here))
+		return;
+	if (asprintf(&text, "%.*s%s/%s", (int)(file - log), log, here, file) < 0)
+		return;
+	setenv("SLIPSTREAM_LOG", text, 1);
+	free(text);
+}
+
 /* Whoever recovers what the session leaves must know which server it was meant for: its address will be another one. */
 static int root_note(const struct session *s, const char *root)
 {
@@ -346,6 +362,7 @@ static int run_session(const char *root, const char *mounts, char **command)
 	pid_t pid;
 
 	set_user();
+	log_name_set();
 	rc = cluster_open(root, mounts, &cluster);
 	if (rc)
 		return STATUS_UNPUBLISHED;

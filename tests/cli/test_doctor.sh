@@ -49,6 +49,14 @@ is "a misspelt name in a file" $? 1; has "a misspelt name in a file" 'did you me
 SLIPSTREAM_LOG=debug,$HOME/log "$slipstream" run -- cat /goosefs/nothing 2>err
 has "a log file" 'debug: ' "$(cat log)"
 is "nothing else says so" "$(cat err)" "cat: /goosefs/nothing: No such file or directory"
+mkdir -p elsewhere
+SLIPSTREAM_INHERIT=0 SLIPSTREAM_LOG=error,ours "$slipstream" run -- sh -c 'cd elsewhere; SLIPSTREAM_SESSION=/none cat /goosefs/nothing' 2>/dev/null
+has "the shim's errors, too" 'shim: .*no keeper answers in /none' "$(cat ours)"
+SLIPSTREAM_LOG=error,$HOME/served "$slipstream" run --root root -- sh -c '
+	echo nonsense >root/faults; kill -USR1 "$(sed -n s/pid=//p root/address)"
+	for _ in $(seq 100); do [ -s served ] && break; sleep 0.05; done' 2>err
+has "the server's, too" 'slipstream server: .*/root/faults' "$(cat served)"
+is "and not on standard error" "$(grep -c 'slipstream server' err)" 0
 out=$(SLIPSTREAM_LOG=debug "$slipstream" run -- cat /goosefs/nothing 2>&1)
 has "the session's log" "the session's log: $HOME/.local/state" "$out"
 is "is not on standard error" "$(printf '%s\n' "$out" | grep -c 'debug: .*stat')" 0

@@ -341,8 +341,10 @@ static int serve(struct root *root, const struct options *o, int signals)
 		atomic_store(&master->reserve_spent, reserve_make(root->path) != 0);
 		rc = announce(master, port);
 	}
-	if (!rc)
+	if (!rc) {
+		log_ready();
 		wait_for_end(root, master, o, signals);
+	}
 	root_unpublish(root, o->address_file);
 stop:
 	stop_all(master);
@@ -357,8 +359,11 @@ int server_main(int argc, char **argv)
 {
 	struct options options;
 	struct root root;
-	int signals, rc = options_parse(&options, argc, argv);
+	int signals, rc = log_open(getenv("SLIPSTREAM_LOG"));
 
+	if (rc)
+		return 2;
+	rc = options_parse(&options, argc, argv);
 	if (rc) {
 		options_release(&options);
 		return rc == 1 ? 0 : rc;
