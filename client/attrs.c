@@ -195,7 +195,7 @@ int64_t request_chown(struct request *r)
 		spot_release(&s);
 		return 0;
 	}
-	if (r->uid && (uid != s.attr.uid || !owns(r, &s.attr) || gid != r->gid))
+	if (r->uid && (uid != s.attr.uid || !owns(r, &s.attr) || !in_group(r, gid)))
 		rc = -EPERM;
 	else if (!s.inode && !*s.at.path)
 		rc = -ENOENT;

@@ -83,6 +83,8 @@ struct request {
 	size_t data_bytes;
 	uid_t uid;
 	gid_t gid;
+	const gid_t *groups; /* supplementary ones */
+	size_t group_count;
 	struct session_reply *reply;
 	char *out;                 /* SESSION_PAYLOAD_MAX; reply->bytes of it are sent */
 	int fd;                    /* sent along; -1: none */
@@ -164,6 +166,7 @@ int request_spot(struct request *, unsigned how, struct spot *);
 int path_rewalk(struct keeper *, char path[PATH_MAX]);
 int64_t reply_elsewhere(struct request *, const char *path);
 
+bool in_group(const struct request *, gid_t); /* is the caller a member? */
 /* 0 or -EACCES. want: R_OK | W_OK | X_OK */
 int attr_allows(const struct request *, const struct session_attr *, int want);
 int parent_allows(struct request *, const char *path, int want);

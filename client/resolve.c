@@ -290,9 +290,18 @@ int request_spot(struct request *r, unsigned how, struct spot *s)
 	return rc;
 }
 
+bool in_group(const struct request *r, gid_t gid)
+{
+	bool in = r->gid == gid;
+
+	for (size_t i = 0; i < r->group_count && !in; i++)
+		in = r->groups[i] == gid;
+	return in;
+}
+
 int attr_allows(const struct request *r, const struct session_attr *attr, int want)
 {
-	unsigned shift = r->uid == attr->uid ? 6 : r->gid == attr->gid ? 3 : 0;
+	unsigned shift = r->uid == attr->uid ? 6 : in_group(r, attr->gid) ? 3 : 0;
 
 	if (!r->uid) /* root may do all but run what nobody may */
 		return (want & X_OK) && S_ISREG(attr->mode) && !(attr->mode & 0111) ? -EACCES : 0;

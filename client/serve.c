@@ -38,6 +38,8 @@ struct connection {
 	int fd;
 	uid_t uid;
 	gid_t gid;
+	size_t group_count; /* those that are his besides */
+	gid_t groups[];
 };
 
 struct packet_in {
@@ -197,6 +199,8 @@ static void request_answer(struct server *s, const struct connection *c, size_t 
 	r->out = s->out.payload;
 	r->uid = c->uid ? c->uid : s->in.head.uid;
 	r->gid = c->uid ? c->gid : s->in.head.gid;
+	r->groups = c->groups;
+	r->group_count = c->uid ? c->group_count : 0; /* root's are not those of whom he has become */
 	r->fd = -1;
 	r->fd_lent = false;
 	r->passing = NULL;
@@ -276,19 +280,35 @@ static int connection_arm(struct keeper *k, struct connection *c, int how)
 	return epoll_ctl(k->epoll_fd, how, c->fd, &event) ? -errno : 0;
 }
 
-static int connection_new(struct keeper *k, int fd)
+/* Who connected, as he was then. NULL: no memory. */
+static struct connection *connection_of(int fd)
 {
-	socklen_t size = sizeof(struct ucred);
-	struct connection *c = calloc(1, sizeof *c);
+	socklen_t size = sizeof(struct ucred), bytes = 0;
+	struct connection *c;
 	struct ucred peer;
 
-	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) {
-		free(c);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		return NULL;
+	getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes); /* ERANGE, and how many bytes it takes */
+	c = calloc(1, sizeof *c + bytes);
+	if (!c)
+		return NULL;
+	c->fd = fd;
+	c->uid = peer.uid;
+	c->gid = peer.gid;
+	if (bytes && !getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, c->groups, &bytes))
+		c->group_count = bytes / sizeof *c->groups;
+	return c;
+}
+
+static int connection_new(struct keeper *k, int fd)
+{
+	struct connection *c = connection_of(fd);
+
+	if (!c)
 		return -ENOMEM;
-	}
-	*c = (struct connection){fd, peer.uid, peer.gid};
-	if (peer.uid != k->uid && k->uid && peer.uid) {
-		log_warn("process %d of user %u is not served", (int)peer.pid, peer.uid);
+	if (c->uid != k->uid && k->uid && c->uid) {
+		log_warn("a process of user %u is not served", c->uid);
 		free(c);
 		return -EPERM;
 	}
