@@ -49,18 +49,29 @@ if printf '%s\n' '#include <unistd.h>' 'int main(void) { char b[10000]; long n; 
 fi
 
 # A keeper that is killed under a program that waits, and one that stands still.
+cat >"$HOME/keepers.py" <<'EOP'
+import os, signal, subprocess, time
+def stopped(pid): # a thread that has not heard of it yet would answer
+    tasks = "/proc/%d/task/" % pid
+    return all(open(tasks + t + "/stat").read().rpartition(")")[2].split()[0] == "T" for t in os.listdir(tasks))
+def stop():
+    """The session's keeper, standing still. One that was killed may be seen for a while yet."""
+    while True:
+        for pid in subprocess.run(["pgrep", "-f", "keeper --session " + os.environ["SLIPSTREAM_SESSION"]], capture_output=True, text=True).stdout.split():
+            try:
+                os.kill(int(pid), signal.SIGSTOP)
+                while not stopped(int(pid)):
+                    time.sleep(0.005)
+                return int(pid)
+            except OSError:
+                pass
+        time.sleep(0.02)
+EOP
 cat >"$HOME/keeper.py" <<'EOP'
 import errno, os, signal, subprocess, sys, threading, time
-session = os.environ["SLIPSTREAM_SESSION"]
-def keeper():
-    while True:
-        pid = subprocess.run(["pgrep", "-f", "keeper --session " + session], capture_output=True, text=True).stdout.split()
-        if pid:
-            return int(pid[0])
-        time.sleep(0.02)
+from keepers import stop
 def during(what, call):
-    pid = keeper()
-    os.kill(pid, signal.SIGSTOP)
+    pid = stop()
     threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
     try:
         call()
@@ -76,8 +87,7 @@ during("stat", lambda: os.stat("/goosefs/w"))
 during("fsync", lambda: os.fsync(out))
 during("close", lambda: os.close(out))
 print(open("/goosefs/w").read())
-pid = keeper()
-os.kill(pid, signal.SIGSTOP)
+pid = stop()
 for sig in signal.SIGINT, signal.SIGTERM:
     p = subprocess.Popen(["stat", "/goosefs/w"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     time.sleep(0.2)
@@ -91,11 +101,11 @@ EOP
 is "killed keeper, stopped keeper" "$($slipstream run -- python3 "$HOME/keeper.py" 2>&1 | tr '\n' '|')" "hello|-2|-15|5|"
 rm -rf "$HOME/.local/state"
 began=$(date +%s%3N)
-SLIPSTREAM_SHIM_TIMEOUT_MS=300 $slipstream run -- python3 -c '
-import errno, os, signal, subprocess
-pid = int(subprocess.run(["pgrep", "-f", "keeper --session " + os.environ["SLIPSTREAM_SESSION"]], capture_output=True, text=True).stdout.split()[0])
+SLIPSTREAM_SHIM_TIMEOUT_MS=300 PYTHONPATH=$HOME $slipstream run -- python3 -c '
+import errno, os, signal
+from keepers import stop
 os.stat("/goosefs")
-os.kill(pid, signal.SIGSTOP)
+pid = stop()
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
 try:
