@@ -24,6 +24,8 @@
 
 #define POOL         8
 #define PRIVATE_ROOM 16   /* numbers below the limit that we look for ours in */
+#define PRIVATE_FEW  2    /* ... if there are not many */
+#define PRIVATE_MIN  16   /* with a lower limit a program has none to spare */
 #define PRIVATE_TOP  1024 /* not higher: the kernel's table grows to the highest number, and fork copies it */
 #define CONNECT_MS   10000
 
@@ -119,9 +121,9 @@ static int private_place(int fd)
 
 	if (!sys4(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) && limit.rlim_cur < PRIVATE_TOP)
 		top = (long)limit.rlim_cur;
-	if (top <= PRIVATE_ROOM + 16)
+	if (top < PRIVATE_MIN)
 		return -1;
-	up = sys_fcntl(fd, F_DUPFD_CLOEXEC, top - PRIVATE_ROOM);
+	up = sys_fcntl(fd, F_DUPFD_CLOEXEC, top - (top <= 2 * PRIVATE_ROOM ? PRIVATE_FEW : PRIVATE_ROOM));
 	if (up < 0)
 		return -1;
 	for (int low = atomic_load(&session_private_low); up < low;)

@@ -13,6 +13,50 @@ $slipstream run -- cp "$HOME/big" /goosefs/big || exit 1
 is "sixteen descriptors" "$($slipstream run -- bash -c 'ulimit -n 16; echo x >/goosefs/f; cat /goosefs/f; ls /goosefs; md5sum </goosefs/big' | tr '\n' '|')" "x|big|f|$sum|"
 quiet "sixteen descriptors"
 
+# One number left, for a program that has asked something before: its connection has a place of its own, also under a small limit,
+# and one lowered since; a keeper that is replaced finds the program again. With none left: EMFILE, and what takes none on a disk works.
+cat >"$HOME/numbers.py" <<'EOP'
+import errno, os, resource, signal, subprocess, sys
+def limit(n): resource.setrlimit(resource.RLIMIT_NOFILE, (n, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+def says(what, call):
+    try:
+        print(what, call())
+    except OSError as e:
+        print(what, errno.errorcode[e.errno])
+def use(name, flags):
+    fd = os.open(name, flags, 0o644)
+    try:
+        return os.write(fd, b"new") if flags else "list" if name == "/goosefs" else os.read(fd, 3)
+    finally:
+        os.close(fd)
+session = os.environ["SLIPSTREAM_SESSION"]
+if sys.argv[2] == "before": limit(int(sys.argv[1]))
+os.stat("/goosefs")
+if sys.argv[2] != "before": limit(int(sys.argv[1]))
+if sys.argv[2] == "killed":
+    os.kill(int(subprocess.run(["pgrep", "-f", "keeper --session " + session], capture_output=True, text=True).stdout), signal.SIGKILL)
+    os.stat("/goosefs/big")
+fds = []
+try:
+    while True: fds.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+says("none:", lambda: os.stat("/goosefs/big").st_size)
+says("none:", lambda: use("/goosefs/big", 0))
+says("none:", lambda: use("/goosefs/made", os.O_RDWR | os.O_CREAT))
+says("none:", lambda: os.path.exists("/goosefs/made"))
+os.close(fds.pop())
+for name, flags in ("/f", 0), ("/big", 0), ("/made", os.O_RDWR | os.O_CREAT), ("", 0):
+    says("one:", lambda: use("/goosefs" + name, flags))
+says("one:", lambda: sorted(os.listdir("/goosefs")))
+os.unlink("/goosefs/made")
+EOP
+for how in "64 before" "16 before" "40 later" "16 later" "16 killed"; do
+	is "one number left, $how" "$($slipstream run -- python3 "$HOME/numbers.py" $how 2>&1 | tr '\n' '|')" \
+		"none: $(stat -c %s "$HOME/big")|none: EMFILE|none: EMFILE|none: False|one: b'x\\n'|one: b'1\\n2'|one: 3|one: list|one: ['big', 'f', 'made']|"
+done
+rm -rf "$HOME/.local/state"
+
 # Too little address space for the page cache: bytes come in the answers. For less than the session's records: ENOMEM, not nonsense.
 is "ulimit -v" "$($slipstream run -- bash -c 'ulimit -v 400000; dd if=/goosefs/big bs=100k 2>/dev/null | md5sum' 2>&1)" "$sum"
 is "ulimit -v: written and read" "$($slipstream run -- sh -c 'ulimit -v 50000; echo x >/goosefs/f; cat /goosefs/f' 2>/dev/null)" x
