@@ -35,11 +35,14 @@ const struct prefix *path_prefix(const char *path);
 /* Could it be ours? False is certain. No system call. */
 bool path_candidate(int dirfd, const char *path);
 
-/* Nothing is mapped in the first page: the kernel will say EFAULT. libc's headers promise that no path is NULL; its callers do not. */
+/*
+ * Nothing is mapped in the first page, nor in the last, where MAP_FAILED and other errors point: the kernel will say EFAULT. libc's
+ * headers promise that no path is NULL; its callers do not. To know it of any other address would take a system call.
+ */
 static inline bool path_is_text(const char *path)
 {
 	__asm__("" : "+r"(path));
-	return (uintptr_t)path >= 4096;
+	return (uintptr_t)path - 4096 < -(uintptr_t)8192;
 }
 
 /* The first test of every wrapper with a path. */

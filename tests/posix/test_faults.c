@@ -114,6 +114,25 @@ TEST(faults, null_paths)
 	CHECK_ERRNO(symlink("", scratch("s")), ENOENT);
 }
 
+/* What mmap() and others say when they fail, taken for a path. */
+TEST(faults, failed_pointers_as_paths)
+{
+	char *f = make_file("f", "x"), *failed = MAP_FAILED;
+	struct stat st;
+
+	CHECK_ERRNO(open(failed, O_RDONLY), EFAULT);
+	CHECK_ERRNO(openat(AT_FDCWD, failed, O_RDONLY), EFAULT);
+	CHECK_ERRNO(stat(failed, &st), EFAULT);
+	CHECK_ERRNO(fstatat(AT_FDCWD, failed, &st, AT_EMPTY_PATH), EFAULT);
+	CHECK_ERRNO(access(failed, F_OK), EFAULT);
+	CHECK_ERRNO(mkdir(failed, 0755), EFAULT);
+	CHECK_ERRNO(unlink(failed), EFAULT);
+	CHECK_ERRNO(rename(failed, f), EFAULT);
+	CHECK_ERRNO(rename(f, failed), EFAULT);
+	CHECK_ERRNO(symlink("t", failed), EFAULT);
+	CHECK_ERRNO(chdir(failed), EFAULT);
+}
+
 TEST(faults, directories)
 {
 	int fd = (int)CHECK(open(test_dir, O_RDONLY | O_DIRECTORY));
