@@ -109,7 +109,7 @@ static int wait_connected(grpc_channel *channel, unsigned timeout_ms)
 	while (!rc && state != GRPC_CHANNEL_READY) {
 		if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN)
 			rc = -EHOSTUNREACH;
-		else if (gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), deadline) >= 0)
+		else if (deadline_passed(deadline))
 			rc = -ETIMEDOUT;
 		else
 			state = state_after(channel, state, deadline, queue);

@@ -166,7 +166,10 @@ bool exchange_over(const struct exchange *x)
 	return x->ended && !(x->pending & EXCHANGE_RECV) && !x->incoming;
 }
 
-/* The status comes only behind the messages before it, so those are lost: nobody waits for them once sending failed. */
+/*
+ * The status comes only behind the messages before it, so those are lost: nobody waits for them once sending failed. A
+ * peer that has always another one ready would keep us here: no step waits then, so none is late.
+ */
 static int wait_end(struct exchange *x, gpr_timespec deadline)
 {
 	int rc = 0;
@@ -176,7 +179,7 @@ static int wait_end(struct exchange *x, gpr_timespec deadline)
 
 		if (message)
 			grpc_byte_buffer_destroy(message);
-		rc = exchange_step(x, deadline);
+		rc = deadline_passed(deadline) ? -ETIMEDOUT : exchange_step(x, deadline);
 	}
 	return rc ? rc : -EPIPE;
 }

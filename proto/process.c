@@ -59,3 +59,8 @@ gpr_timespec deadline_after(unsigned timeout_ms)
 		return gpr_inf_future(GPR_CLOCK_MONOTONIC);
 	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
 }
+
+bool deadline_passed(gpr_timespec deadline)
+{
+	return gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), deadline) >= 0;
+}

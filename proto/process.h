@@ -12,6 +12,7 @@
 #include <grpc/support/time.h>
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* Start the library, once. It is never shut down: that would cost each exit 4 ms (spec grpc-core, "Start-up"). */
 void process_start(void);
@@ -21,5 +22,6 @@ void signals_restore(const sigset_t *saved);
 
 /* That long from now; 0: never. */
 gpr_timespec deadline_after(unsigned timeout_ms);
+bool deadline_passed(gpr_timespec deadline);
 
 #endif

@@ -153,8 +153,13 @@ int rpc_stream_drain(struct rpc_stream *s, unsigned timeout_ms, struct rpc_error
 	grpc_byte_buffer *buffer;
 	int rc;
 
-	while ((rc = next_message(s, deadline, &buffer)) == 1)
+	while ((rc = next_message(s, deadline, &buffer)) == 1) {
 		grpc_byte_buffer_destroy(buffer);
+		if (deadline_passed(deadline)) { /* there is always one more */
+			rc = -ETIMEDOUT;
+			break;
+		}
+	}
 	return rc ? status_none(error, rc, "no end in %u ms", timeout_ms) : stream_status(s, error);
 }
 
