@@ -2,7 +2,8 @@
  * message_arena.c: memory for one message, taken piece by piece and given back at once.
  *
  * A received message may take a multiple of its own bytes and no more: two bytes on the wire are enough for an empty
- * FileInfo, which is some hundred times as large here. What we really receive needs a fifth of the limit at most.
+ * FileInfo, which is some hundred times as large here. What we really receive needs a fifth of the limit at most. And there
+ * is a limit to all: a file of a million blocks stays below it.
  */
 #include "proto/message_codec.h"
 
@@ -15,6 +16,7 @@ enum {
 	CHUNK_BYTES = 512,
 	ROOM_FACTOR = 128,
 	ROOM_LEAST = 64 << 10,
+	ROOM_MOST = 1 << 30,
 };
 
 struct arena_chunk {
@@ -31,9 +33,8 @@ void arena_init(struct arena *arena)
 void arena_init_for(struct arena *arena, size_t bytes)
 {
 	arena_init(arena);
-	if (!__builtin_mul_overflow(bytes, ROOM_FACTOR, &arena->room))
-		arena->room += ROOM_LEAST < SIZE_MAX - arena->room ? ROOM_LEAST : 0;
-	arena->next_bytes += bytes < SIZE_MAX / 8 ? 4 * bytes : 0;
+	arena->room = bytes < ROOM_MOST / ROOM_FACTOR ? bytes * ROOM_FACTOR + ROOM_LEAST : ROOM_MOST;
+	arena->next_bytes += bytes < ROOM_MOST / 8 ? 4 * bytes : 0;
 }
 
 static bool arena_grow(struct arena *arena, size_t bytes)

@@ -1,9 +1,11 @@
 /* test_message.c: every message as other GooseFS clients and servers write it (spec goosefs 17.1), and as nobody should. */
 #include "proto/goosefs.h"
 #include "proto/message.h"
+#include "proto/message_codec.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -657,6 +659,20 @@ static void a_flood_of_empty_entries_is_refused(void **state)
 	free(b.data);
 }
 
+static void a_huge_message_has_not_more_room_than_there_is(void **state)
+{
+	static const size_t sizes[] = {0, 1, 1 << 20, 128 << 20, SIZE_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		struct arena arena;
+
+		arena_init_for(&arena, sizes[i]);
+		assert_in_range(arena.room, 1 << 10, 1 << 30);
+		assert_true(arena.next_bytes <= 1 << 30);
+	}
+}
+
 /* But a directory of many files is no flood. */
 static void a_long_listing_is_accepted(void **state)
 {
@@ -964,15 +980,19 @@ static void bodies_that_are_none_are_refused(void **state)
 
 /* ---- hostile peers ---------------------------------------------------------------------------------------------- */
 
-/* Decoded or refused; and what was decoded can be packed. */
+enum { BUILT = 10, SAMPLES = COUNT(vectors) + BUILT };
+
+/* Decoded or refused; what was decoded can be packed, and takes no more memory than its bytes allow. */
 static void survive(enum rpc_id id, bool reply, const unsigned char *data, size_t n)
 {
 	struct bytes b = bytes_copy(data, n);
+	size_t held = mallinfo2().uordblks;
 	union message got;
 	int rc = gfs_unpack(id, reply, b.data, b.n, &got);
 	void *again;
 	size_t nagain;
 
+	assert_true(mallinfo2().uordblks - held <= 256 * n + (256 << 10)); /* always 0 under a sanitizer */
 	free(b.data);
 	assert_true(rc == 0 || rc == -EPROTO);
 	if (rc) {
@@ -1012,25 +1032,52 @@ static void survive_sasl(const unsigned char *data, size_t n)
 	sasl_release(&got);
 }
 
-/* The vectors, and a file with everything in it. */
-static struct bytes sample(size_t i, enum rpc_id *id, bool *reply)
+/* Messages that no vector is of, and a file with everything in it. */
+static struct bytes built(size_t i, enum rpc_id *id, bool *reply)
 {
 	struct gfs_file_info infos[] = {file_info(), file_info()};
+	struct gfs_file_reply file = {.info = infos[0]};
 	struct gfs_list_reply list = {.infos = infos, .ninfos = 2};
+	struct gfs_worker worker = {.id = 1, .has_id = true, .host = "w1", .domain_socket = "/s", .capacity_bytes = 9};
+	struct gfs_worker_list workers = {.workers = &worker, .n = 1};
+	struct gfs_bytes bytes = {.bytes = 1 << 30};
+	struct gfs_set_attribute chown = {.path = "/a", .owner = "alice", .mode = 0750, .has_mode = true};
+	struct gfs_create_symlink symlink = {.link = "/l", .target = "t", .mode = 0777, .has_mode = true};
+	struct gfs_get_link_target get_target = {.link = "/l"};
+	struct gfs_link_target target = {.target = "../t"};
+	const struct {
+		enum rpc_id id;
+		bool reply;
+		const void *message;
+	} rows[] = {
+		{RPC_LIST_STATUS, true, &list},
+		{RPC_GET_STATUS, true, &file},
+		{RPC_CREATE_FILE, true, &file},
+		{RPC_GET_WORKERS, true, &workers},
+		{RPC_GET_CAPACITY, true, &bytes},
+		{RPC_GET_USED, true, &bytes},
+		{RPC_SET_ATTRIBUTE, false, &chown},
+		{RPC_CREATE_SYMLINK, false, &symlink},
+		{RPC_GET_LINK_TARGET, false, &get_target},
+		{RPC_GET_LINK_TARGET, true, &target},
+	};
 	struct bytes b;
 
-	if (i < COUNT(vectors)) {
-		*id = vectors[i].id;
-		*reply = vectors[i].reply;
-		return unhex(vectors[i].hex);
-	}
-	*id = RPC_LIST_STATUS;
-	*reply = true;
-	assert_int_equal(gfs_pack(*id, *reply, &list, (void **)&b.data, &b.n), 0);
+	assert_int_equal(COUNT(rows), BUILT);
+	*id = rows[i].id;
+	*reply = rows[i].reply;
+	assert_int_equal(gfs_pack(*id, *reply, rows[i].message, (void **)&b.data, &b.n), 0);
 	return b;
 }
 
-enum { SAMPLES = COUNT(vectors) + 1 };
+static struct bytes sample(size_t i, enum rpc_id *id, bool *reply)
+{
+	if (i >= COUNT(vectors))
+		return built(i - COUNT(vectors), id, reply);
+	*id = vectors[i].id;
+	*reply = vectors[i].reply;
+	return unhex(vectors[i].hex);
+}
 
 static void truncations_are_survived(void **state)
 {
@@ -1067,14 +1114,27 @@ static size_t chance(size_t below)
 	return (size_t)(seed % below);
 }
 
+/* n bytes that were not there. */
+static void insert(struct bytes *b, size_t at, const void *data, size_t n)
+{
+	struct bytes whole = {malloc(b->n + n), b->n + n};
+
+	memcpy(whole.data, b->data, at);
+	memcpy(whole.data + at, data, n);
+	memcpy(whole.data + at + n, b->data + at, b->n - at);
+	free(b->data);
+	*b = whole;
+}
+
 static void spoil(struct bytes *b)
 {
 	static const unsigned char nasty[] = {0x00, 0x01, 0x7f, 0x80, 0xff, 0x0a, 0x12, 0x08};
+	static const char endless[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f";
 
 	for (size_t times = 1 + chance(4); b->n && times; times--) {
-		size_t at = chance(b->n);
+		size_t at = chance(b->n), tail = 1 + chance(11);
 
-		switch (chance(4)) {
+		switch (chance(6)) {
 		case 0:
 			b->data[at] = (unsigned char)chance(256);
 			break;
@@ -1083,6 +1143,12 @@ static void spoil(struct bytes *b)
 			break;
 		case 2:
 			b->data[at] ^= (unsigned char)(1 << chance(8));
+			break;
+		case 3: /* a length, or a number, that grows */
+			insert(b, at, endless + sizeof endless - 1 - tail, tail);
+			break;
+		case 4: /* a field, or a piece of one, twice */
+			insert(b, at, b->data + at, 1 + chance(b->n - at));
 			break;
 		default: /* a byte less */
 			memmove(b->data + at, b->data + at + 1, b->n - at - 1);
@@ -1130,6 +1196,7 @@ int main(void)
 		cmocka_unit_test(malformed_messages_are_refused),
 		cmocka_unit_test(news_are_passed_over),
 		cmocka_unit_test(a_flood_of_empty_entries_is_refused),
+		cmocka_unit_test(a_huge_message_has_not_more_room_than_there_is),
 		cmocka_unit_test(a_long_listing_is_accepted),
 		cmocka_unit_test(handshake_travels),
 		cmocka_unit_test(bodies_are_found_however_they_are_cut),
