@@ -129,6 +129,14 @@ static size_t stamp(char *line, size_t size, enum log_level level)
 	return n;
 }
 
+/* One line is one event: words of a peer do not begin another, nor speak to the terminal it is read on. */
+static void make_printable(char *line, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 127)
+			line[i] = '?';
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
 	int saved = errno;
@@ -146,6 +154,7 @@ void log_write(enum log_level level, const char *format, ...)
 	va_end(args);
 	if (more > 0)
 		n += (size_t)more < sizeof line - n - 1 ? (size_t)more : sizeof line - n - 2;
+	make_printable(line, n);
 	line[n++] = '\n';
 	do
 		put = write(atomic_load(&the_log.fd), line, n);
@@ -160,6 +169,7 @@ void error_note(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(noted, sizeof noted, format, args);
 	va_end(args);
+	make_printable(noted, strlen(noted));
 }
 
 const char *error_noted(void)

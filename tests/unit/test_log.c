@@ -64,6 +64,16 @@ static void a_fallback_stays(void **state)
 	assert_true(has(named, "warn: seven\n"));
 }
 
+static void a_line_stays_one(void **state)
+{
+	(void)state;
+	assert_int_equal(log_open(spec("error", named), NULL), 0);
+	log_error("nine\n2000-01-01 error: \033[2J\177é");
+	assert_true(has(named, "error: nine?2000-01-01 error: ?[2J?é\n"));
+	error_note("%s", "\ta\r");
+	assert_string_equal(error_noted(), "?a?");
+}
+
 static void mistakes_are_named(void **state)
 {
 	(void)state;
@@ -98,6 +108,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(levels),
 		cmocka_unit_test(a_fallback_stays),
+		cmocka_unit_test(a_line_stays_one),
 		cmocka_unit_test(mistakes_are_named),
 	};
 
