@@ -11,6 +11,7 @@
  * A stream that has delivered everything is half-closed, so that the worker unlocks the block (spec goosefs 9.2), and
  * its status is read when the next one ends: by then it is there, and nobody waits for it.
  */
+#include "client/goosefs/clock.h"
 #include "client/goosefs/goosefs.h"
 #include "client/log.h"
 
@@ -225,19 +226,26 @@ static int stream_open(struct backend_reader *r, struct block_stream *s, const s
 	return 0;
 }
 
-/* The next bytes, in place of the last. An end before the end is an error, and so is more than was asked. */
+/*
+ * The next bytes, in place of the last. An end before the end is an error, and so is more than was asked. Keep-alives are
+ * no bytes: a worker that has nothing else to say is waited for no longer than one that is silent.
+ */
 static int stream_next(struct backend_reader *r, struct block_stream *s, struct rpc_error *error)
 {
+	int64_t deadline = now_ms() + r->backend->rpc_timeout_ms, left;
 	int rc;
 
 	do {
 		stream_forget(s);
-		rc = rpc_stream_recv(s->rpc, r->backend->rpc_timeout_ms, &s->body, NULL, error);
+		left = deadline - now_ms();
+		if (left <= 0)
+			return -ETIMEDOUT;
+		rc = rpc_stream_recv(s->rpc, (unsigned)left, &s->body, NULL, error);
 		if (rc == 0)
 			return -EIO;
 		if (rc < 0)
 			return rc;
-	} while (!s->body.bytes); /* a keep-alive */
+	} while (!s->body.bytes);
 	if ((int64_t)s->body.bytes > s->end - s->next)
 		return -EPROTO;
 	s->next += (int64_t)s->body.bytes;

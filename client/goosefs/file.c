@@ -10,6 +10,14 @@ static const char *text(const char *s)
 	return s ? s : "";
 }
 
+/* Within what counts in nanoseconds, the years 1677 to 2262. */
+static int64_t time_shown(int64_t ms)
+{
+	const int64_t most = INT64_MAX / 1000000;
+
+	return ms > most ? most : ms < -most ? -most : ms;
+}
+
 void file_stat(const struct gfs_file_info *info, struct slip_stat *st)
 {
 	memset(st, 0, sizeof *st);
@@ -19,9 +27,9 @@ void file_stat(const struct gfs_file_info *info, struct slip_stat *st)
 		   : st->type == SLIP_DIRECTORY ? 0
 						: info->length;
 	st->block_size = st->type != SLIP_FILE ? 0 : info->block_size > 0 ? info->block_size : BLOCK_SIZE_DEFAULT;
-	st->mtime_ms = info->modification_ms;
-	st->atime_ms = info->access_ms ? info->access_ms : info->modification_ms;
-	st->ctime_ms = info->modification_ms ? info->modification_ms : info->creation_ms;
+	st->mtime_ms = time_shown(info->modification_ms);
+	st->atime_ms = time_shown(info->access_ms ? info->access_ms : info->modification_ms);
+	st->ctime_ms = time_shown(info->modification_ms ? info->modification_ms : info->creation_ms);
 	st->mode = (uint32_t)info->mode & 0777;
 	st->complete = info->completed || st->type != SLIP_FILE;
 	snprintf(st->owner, sizeof st->owner, "%s", text(info->owner));

@@ -95,9 +95,12 @@ struct entry {
 	struct slip_stat st;
 };
 
+#define ENTRIES_MAX (1u << 22) /* of one directory; beyond it a peer that does not stop would have all memory */
+
 struct listing {
 	struct entry *entries;
 	size_t n, room;
+	bool ordered; /* each name comes after the one before it, so none comes twice */
 };
 
 /* A listing that breaks off is asked for again from the start, so nothing is told before all of it is here (6.3). */
@@ -108,6 +111,7 @@ static void listing_clear(void *context)
 	for (size_t i = 0; i < l->n; i++)
 		free(l->entries[i].name);
 	l->n = 0;
+	l->ordered = true;
 }
 
 /* A directory may echo itself (15.28), and a file is listed as itself: neither has a name to show below it. */
@@ -120,6 +124,8 @@ static int listing_add(struct listing *l, const struct gfs_file_info *info)
 {
 	struct entry *e;
 
+	if (l->n == ENTRIES_MAX)
+		return -EOVERFLOW;
 	if (l->n == l->room) {
 		size_t room = l->room ? l->room * 2 : 64;
 		struct entry *more = reallocarray(l->entries, room, sizeof *more);
@@ -134,6 +140,7 @@ static int listing_add(struct listing *l, const struct gfs_file_info *info)
 	if (!e->name)
 		return -ENOMEM;
 	file_stat(info, &e->st);
+	l->ordered &= !l->n || strcmp(l->entries[l->n - 1].name, e->name) < 0;
 	l->n++;
 	return 0;
 }
@@ -147,6 +154,27 @@ static int listing_batch(void *context, const void *message)
 		if (is_a_name(reply->infos[i].name))
 			rc = listing_add(context, &reply->infos[i]);
 	return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+/* A directory that changes while its batches are made may have a name in two of them. */
+static void listing_unique(struct listing *l)
+{
+	size_t kept = 0;
+
+	if (l->ordered)
+		return;
+	qsort(l->entries, l->n, sizeof *l->entries, by_name);
+	for (size_t i = 0; i < l->n; i++)
+		if (kept && !strcmp(l->entries[kept - 1].name, l->entries[i].name))
+			free(l->entries[i].name);
+		else
+			l->entries[kept++] = l->entries[i];
+	l->n = kept;
 }
 
 /* Listing a file yields the file itself (8.2); only its type tells. */
@@ -168,6 +196,9 @@ int goosefs_list(struct backend *b, const char *path, slip_list_fn *each, void *
 	struct listing l = {0};
 	int rc = master_collect(b->master, RPC_LIST_STATUS, &request, listing_batch, listing_clear, &l);
 
+	if (rc == -EOVERFLOW)
+		error_note("%s has more than %u entries", path, ENTRIES_MAX);
+	listing_unique(&l);
 	if (!rc)
 		rc = refuse_other_than_directory(b, path, &l);
 	for (size_t i = 0; !rc && i < l.n; i++)

@@ -1,4 +1,5 @@
 #include "client/goosefs/replica_set.h"
+#include "client/goosefs/clock.h"
 #include "client/log.h"
 
 #include <errno.h>
@@ -136,8 +137,8 @@ static unsigned have(const struct replica_set *set)
 }
 
 /*
- * In the order of the ring; if that does not do, whoever is left, failed or not. A file that was begun goes on even where
- * there is little room.
+ * In the order of the ring; if that does not do, whoever is left, failed or not, as long as one answer may take. A file that
+ * was begun goes on even where there is little room.
  */
 static int open_some(struct replica_set *set, const struct replica_block *block)
 {
@@ -145,9 +146,10 @@ static int open_some(struct replica_set *set, const struct replica_block *block)
 	const struct ring_worker *chosen[CANDIDATES_MAX];
 	unsigned n = ring_select(set->ring, block->id, width > wanted ? width : wanted, skip, set, chosen);
 	bool crowded = block->number > 0 && count_fitting(set, chosen, n) < set->plan.needed;
+	int64_t deadline = now_ms() + set->backend->rpc_timeout_ms;
 	int rc = 0;
 
-	for (unsigned i = 0; i < n + set->ring->nworkers && have(set) < wanted; i++) {
+	for (unsigned i = 0; i < n + set->ring->nworkers && have(set) < wanted && now_ms() < deadline; i++) {
 		const struct ring_worker *worker = i < n ? chosen[i] : &set->ring->workers[i - n];
 
 		if ((i >= n && among(worker, chosen, n)) || !writable(worker) || has_it(set, worker))

@@ -3,6 +3,7 @@
  * changed.
  */
 #include "client/goosefs/ring.h"
+#include "client/log.h"
 #include "proto/goosefs.h"
 
 #include <errno.h>
@@ -12,8 +13,12 @@
 
 enum {
 	NODES_DEFAULT = 5000,
-	NODES_MAX = 100000, /* a peer's number; more would be a mistake, and memory */
 	ATTEMPTS_MAX = 100,
+	/* Numbers of a peer, that would be a mistake, and memory, if they were larger. */
+	NODES_MAX = 100000,
+	RING_NODES_MAX = 1 << 25, /* 512 MiB */
+	WORKERS_MAX = 1 << 14,
+	HOST_MAX = 255,
 };
 
 static uint64_t rotl(uint64_t x, int n)
@@ -54,9 +59,19 @@ static uint32_t worker_nodes(const struct gfs_worker *w)
 	return w->virtual_nodes > NODES_MAX ? NODES_MAX : (uint32_t)w->virtual_nodes;
 }
 
+/* What is no name of a host would be some other thing to whoever takes the address apart, and to who reads it in a log. */
+static bool may_be_host(const char *host)
+{
+	size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%");
+
+	return !host[n] && n <= HOST_MAX;
+}
+
+/* One that nobody can reach gets "" for its host. */
 static int worker_copy(const struct gfs_worker *from, unsigned index, struct ring_worker *to)
 {
-	const char *host = from->host ? from->host : "";
+	bool usable = from->host && may_be_host(from->host) && from->rpc_port > 0 && from->rpc_port < 65536;
+	const char *host = usable ? from->host : "";
 	bool v6 = strchr(host, ':');
 
 	to->id = from->has_id ? from->id : (int64_t)index;
@@ -65,7 +80,7 @@ static int worker_copy(const struct gfs_worker *from, unsigned index, struct rin
 	to->unpersisted_bytes = from->persist_used_bytes;
 	to->forbid_write = from->forbid_write;
 	to->nodes = worker_nodes(from);
-	to->host = strdup(from->rpc_port > 0 && from->rpc_port < 65536 ? host : "");
+	to->host = strdup(host);
 	if (!to->host)
 		return -ENOMEM;
 	if (asprintf(&to->address, v6 ? "[%s]:%d" : "%s:%d", host, from->rpc_port) < 0) {
@@ -101,6 +116,10 @@ static int ring_fill(struct ring *ring)
 
 	for (unsigned i = 0; i < ring->nworkers; i++)
 		total += ring->workers[i].nodes;
+	if (total > RING_NODES_MAX) {
+		error_note("%u workers with %zu virtual nodes", ring->nworkers, total);
+		return -EPROTO;
+	}
 	ring->nodes = calloc(total ? total : 1, sizeof *ring->nodes);
 	if (!ring->nodes)
 		return -ENOMEM;
@@ -115,9 +134,14 @@ static int ring_fill(struct ring *ring)
 
 int ring_new(const struct gfs_worker_list *list, struct ring **out)
 {
-	struct ring *ring = calloc(1, sizeof *ring);
+	struct ring *ring;
 	int rc = 0;
 
+	if (list->n > WORKERS_MAX) {
+		error_note("a cluster of %zu workers", list->n);
+		return -EPROTO;
+	}
+	ring = calloc(1, sizeof *ring);
 	if (!ring)
 		return -ENOMEM;
 	ring->refs = 1;

@@ -15,7 +15,7 @@ struct gfs_worker_list;
 struct ring_worker {
 	int64_t id; /* the list index where the worker has none */
 	bool has_id;
-	char *host;    /* "" when its address is unknown: never chosen */
+	char *host;    /* "" when its address is unknown, or none: never chosen */
 	char *address; /* "host:port", what is dialled and what failures are remembered by */
 	bool forbid_write;
 	uint32_t nodes;                            /* places on the ring */
@@ -38,7 +38,7 @@ typedef bool ring_skip_fn(void *context, const struct ring_worker *);
 
 int64_t ring_hash(int64_t key, int32_t index); /* murmur3 x64 128, first half (11.1) */
 
-int ring_new(const struct gfs_worker_list *, struct ring **out); /* -ENOMEM */
+int ring_new(const struct gfs_worker_list *, struct ring **out); /* -EPROTO: absurdly many; -ENOMEM */
 struct ring *ring_get(struct ring *);
 void ring_put(struct ring *);
 

@@ -2,6 +2,7 @@
  * ufs_stream.c: to the cutter, the file is one block without an end.
  */
 #include "client/goosefs/ufs_stream.h"
+#include "client/goosefs/clock.h"
 #include "client/goosefs/write_stream.h"
 #include "client/log.h"
 
@@ -32,13 +33,14 @@ static bool eligible(const struct ufs_stream *u, const struct ring_worker *worke
 	return *worker->host && doubtful == second_choice;
 }
 
-/* Any worker, whatever its blocks. */
+/* Any worker, whatever its blocks; one after the other as long as one answer may take. */
 static int open_anywhere(struct ufs_stream *u)
 {
 	unsigned n = u->ring->nworkers, start = n ? (unsigned)((uint64_t)op_id_new().most % n) : 0;
+	int64_t deadline = now_ms() + u->backend->rpc_timeout_ms;
 	int rc = 0;
 
-	for (unsigned i = 0; i < 2 * n; i++) {
+	for (unsigned i = 0; i < 2 * n && now_ms() < deadline; i++) {
 		const struct ring_worker *worker = &u->ring->workers[(start + i) % n];
 
 		if (!eligible(u, worker, i >= n))
