@@ -110,7 +110,7 @@ struct codec {
 /* message_file.c: what is said of files */
 CODEC(file_reply)
 CODEC(list_reply)
-/* message_names.c: the requests to the master's name space */
+/* message_plain.c: what message.def has */
 CODEC(get_status)
 CODEC(list_status)
 CODEC(create_file)
@@ -124,21 +124,21 @@ CODEC(create_symlink)
 CODEC(get_link_target)
 CODEC(link_target)
 CODEC(schedule_persist)
+CODEC(capacity)
+CODEC(used)
+CODEC(get_version)
+CODEC(version)
+CODEC(write_reply)
+CODEC(open_local)
+CODEC(local_block)
 /* message_block.c: the data plane */
 CODEC(remove_blocks)
 CODEC(check_blocks)
 CODEC(check_blocks_reply)
 CODEC(read_request)
 CODEC(write_command)
-CODEC(write_reply)
-CODEC(open_local)
-CODEC(local_block)
-/* message_worker.c: workers, space, version, metrics */
+/* message_worker.c: workers, metrics */
 CODEC(worker_list)
-CODEC(capacity)
-CODEC(used)
-CODEC(get_version)
-CODEC(version)
 CODEC(metrics_heartbeat)
 
 #endif

@@ -1,10 +1,9 @@
 /*
- * message_worker.c: workers and their space, as the master knows them; versions and metrics.
+ * message_worker.c: workers, as the master knows them, and metrics.
  */
 #include "proto/message_codec.h"
 
 #include "goosefs/metric.pb-c.h"
-#include "goosefs/version.pb-c.h"
 #include "goosefs/worker_manager.pb-c.h"
 
 #include <errno.h>
@@ -86,89 +85,6 @@ int worker_list_unpack(const void *wire, void *message, struct arena *arena)
 	out->workers = workers;
 	out->n = in->n_workerinfos;
 	return rc;
-}
-
-/* ---- GetCapacityBytes, GetUsedBytes ------------------------------------------------------------------------------ */
-
-int capacity_pack(const void *message, struct arena *arena, grpc_slice *out)
-{
-	const struct gfs_bytes *in = message;
-	GRPC(Block__GetCapacityBytesPResponse) wire = GRPC_INIT(BLOCK__GET_CAPACITY_BYTES_PRESPONSE);
-
-	SET(&wire, bytes, in->bytes);
-	return emit(&wire, arena, out);
-}
-
-int capacity_unpack(const void *wire, void *message, struct arena *arena)
-{
-	const GRPC(Block__GetCapacityBytesPResponse) *in = wire;
-	struct gfs_bytes *out = message;
-
-	(void)arena;
-	out->bytes = in->bytes;
-	return REFUSE_NEGATIVES({"bytes", in->bytes});
-}
-
-int used_pack(const void *message, struct arena *arena, grpc_slice *out)
-{
-	const struct gfs_bytes *in = message;
-	GRPC(Block__GetUsedBytesPResponse) wire = GRPC_INIT(BLOCK__GET_USED_BYTES_PRESPONSE);
-
-	SET(&wire, bytes, in->bytes);
-	return emit(&wire, arena, out);
-}
-
-int used_unpack(const void *wire, void *message, struct arena *arena)
-{
-	const GRPC(Block__GetUsedBytesPResponse) *in = wire;
-	struct gfs_bytes *out = message;
-
-	(void)arena;
-	out->bytes = in->bytes;
-	return REFUSE_NEGATIVES({"bytes", in->bytes});
-}
-
-/* ---- getServiceVersion ------------------------------------------------------------------------------------------- */
-
-int get_version_pack(const void *message, struct arena *arena, grpc_slice *out)
-{
-	const struct gfs_get_version *in = message;
-	GRPC(Version__GetServiceVersionPRequest) wire = GRPC_INIT(VERSION__GET_SERVICE_VERSION_PREQUEST);
-
-	SET(&wire, servicetype, (GRPC(Version__ServiceType))in->service_type);
-	SET(&wire, allowedonstandbymasters, in->allowed_on_standby);
-	return emit(&wire, arena, out);
-}
-
-int get_version_unpack(const void *wire, void *message, struct arena *arena)
-{
-	const GRPC(Version__GetServiceVersionPRequest) *in = wire;
-	struct gfs_get_version *out = message;
-
-	(void)arena;
-	out->service_type = (int)in->servicetype;
-	out->allowed_on_standby = in->allowedonstandbymasters;
-	return 0;
-}
-
-int version_pack(const void *message, struct arena *arena, grpc_slice *out)
-{
-	const struct gfs_version *in = message;
-	GRPC(Version__GetServiceVersionPResponse) wire = GRPC_INIT(VERSION__GET_SERVICE_VERSION_PRESPONSE);
-
-	SET(&wire, version, in->version);
-	return emit(&wire, arena, out);
-}
-
-/* The number means nothing to anybody: that there is an answer does. */
-int version_unpack(const void *wire, void *message, struct arena *arena)
-{
-	const GRPC(Version__GetServiceVersionPResponse) *in = wire;
-	struct gfs_version *out = message;
-
-	(void)arena;
-	out->version = in->version;
-	return 0;
 }
 
 /* ---- MetricsHeartbeat -------------------------------------------------------------------------------------------- */
