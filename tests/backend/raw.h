@@ -2,9 +2,9 @@
  * raw.h: a foreign client: raw calls, no client of ours in between. One server, one channel to its master and one to its
  * first worker; what fails unexpectedly fails the test.
  *
- *	fixture_start(&server, ...); connect_all();
+ *	fixture_start(&server, ...); connect_all();      or set_up_server(), with SERVER_OPTION if that is defined
  *	put_file("/f", bytes); check_file("/f", bytes);
- *	hang_up(); fixture_release(&server);
+ *	hang_up(); fixture_release(&server);             or tear_down_server()
  */
 #ifndef SLIPSTREAM_TESTS_RAW_H
 #define SLIPSTREAM_TESTS_RAW_H
@@ -54,6 +54,27 @@ static inline void hang_up(void)
 {
 	rpc_channel_put(master);
 	rpc_channel_put(worker);
+}
+
+/* What most groups of tests begin and end with. */
+#ifndef SERVER_OPTION
+#define SERVER_OPTION NULL
+#endif
+
+static inline int set_up_server(void **state)
+{
+	(void)state;
+	fixture_start(&server, "--workers=2", SERVER_OPTION, NULL);
+	connect_all();
+	return 0;
+}
+
+static inline int tear_down_server(void **state)
+{
+	(void)state;
+	hang_up();
+	fixture_release(&server);
+	return 0;
 }
 
 /* The server again, on what it left behind. */
@@ -173,24 +194,44 @@ static inline char pattern(int64_t off)
 	return (char)(off * 31 + off / 251);
 }
 
+static inline void send_pattern(struct rpc_stream *stream, int64_t from, int64_t to)
+{
+	static char chunk[CHUNK];
+
+	while (from < to) {
+		size_t n = to - from < CHUNK ? (size_t)(to - from) : CHUNK;
+
+		for (size_t i = 0; i < n; i++)
+			chunk[i] = pattern(from + (int64_t)i);
+		assert_int_equal(rpc_stream_send_chunk(stream, chunk, n, PATIENT, &said), 0);
+		from += (int64_t)n;
+	}
+}
+
 /* A block stream with its chunks sent, still open. */
 static inline struct rpc_stream *block_begin(struct rpc_channel *channel, int64_t id, int64_t off, size_t bytes)
 {
 	struct gfs_write_command first = {.type = GFS_BLOCK, .id = id, .space_to_reserve = BLOCK};
-	static char chunk[CHUNK];
 	struct rpc_stream *stream;
 
 	assert_int_equal(rpc_stream_open(channel, RPC_WRITE_BLOCK, &first, &stream), 0);
-	while (bytes) {
-		size_t n = bytes < sizeof(chunk) ? bytes : sizeof(chunk);
-
-		for (size_t i = 0; i < n; i++)
-			chunk[i] = pattern(off + (int64_t)i);
-		assert_int_equal(rpc_stream_send_chunk(stream, chunk, n, PATIENT, &said), 0);
-		off += (int64_t)n;
-		bytes -= n;
-	}
+	send_pattern(stream, off, off + (int64_t)bytes);
 	return stream;
+}
+
+/* The offset that the worker answers with, or minus the status it ended with. */
+static inline int64_t flush(struct rpc_stream *stream)
+{
+	struct gfs_write_reply reply;
+	int rc = rpc_stream_send(stream, &(struct gfs_write_command){.flush = true}, PATIENT, &said);
+
+	if (!rc)
+		rc = rpc_stream_recv(stream, PATIENT, NULL, &reply, &said);
+	if (rc != 1)
+		return -said.code;
+	assert_true(reply.has_offset);
+	rpc_release(&reply);
+	return reply.offset;
 }
 
 static inline int block_end(struct rpc_stream *stream)
@@ -208,16 +249,14 @@ static inline int put_block(struct rpc_channel *channel, int64_t id, int64_t off
 	return block_end(block_begin(channel, id, off, bytes));
 }
 
-/* How many bytes came before the stream ended well; checks that they are the pattern at off. -1: a status is in said.
- */
-static inline int64_t get_block(struct rpc_channel *channel, int64_t id, int64_t from, int64_t length, int64_t off)
+/* How many bytes came before the stream ended well; checks that they are the pattern at off. -1: a status is in said. */
+static inline int64_t get(struct rpc_channel *channel, const struct gfs_read_request *first, int64_t off)
 {
-	struct gfs_read_request first = {.block_id = id, .offset = from, .length = length, .chunk_size = CHUNK};
 	struct rpc_stream *stream;
 	int64_t got = 0;
 	int rc;
 
-	assert_int_equal(rpc_stream_open(channel, RPC_READ_BLOCK, &first, &stream), 0);
+	assert_int_equal(rpc_stream_open(channel, RPC_READ_BLOCK, first, &stream), 0);
 	for (;;) {
 		struct rpc_body body;
 
@@ -228,10 +267,44 @@ static inline int64_t get_block(struct rpc_channel *channel, int64_t id, int64_t
 			for (size_t i = 0; i < body.part[p].iov_len; i++, got++)
 				assert_int_equal(((char *)body.part[p].iov_base)[i], pattern(off + got));
 		rpc_body_release(&body);
-		assert_int_equal(rpc_stream_ack(stream, from + got), 0);
+		assert_int_equal(rpc_stream_ack(stream, first->offset + got), 0);
 	}
 	rpc_stream_free(stream);
 	return rc ? -1 : got;
+}
+
+static inline int64_t get_block(struct rpc_channel *channel, int64_t id, int64_t from, int64_t length, int64_t off)
+{
+	struct gfs_read_request first = {.block_id = id, .offset = from, .length = length, .chunk_size = CHUNK};
+
+	return get(channel, &first, off);
+}
+
+static inline int put_ufs(const char *path, const void *data, size_t bytes)
+{
+	char ufs_path[300];
+	struct gfs_write_command first = {.type = GFS_UFS_FILE,
+					  .id = -1,
+					  .space_to_reserve = INT64_MAX,
+					  .ufs = {.present = true, .ufs_path = ufs_path, .mode = 0600}};
+	struct rpc_stream *stream;
+
+	snprintf(ufs_path, sizeof(ufs_path), "file://%s/ufs%s", server.root, path);
+	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
+	if (bytes)
+		rpc_stream_send_chunk(stream, data, bytes, PATIENT, &said);
+	return block_end(stream);
+}
+
+/* What the server has not put in its place: 0. */
+static inline int work_files(void)
+{
+	char command[600];
+
+	snprintf(command, sizeof(command),
+		 "test -z \"$(find '%s' -type f \\( -path '*/.slipstream/*' -o -path '*/blocks/*/tmp/*' \\))\"",
+		 server.root);
+	return system(command);
 }
 
 /* Where the server keeps a block, whatever directory it chose. */

@@ -11,18 +11,7 @@ static struct slip_client *outside; /* somebody without a session */
 
 static int keeper_exec(struct session *session, int ready)
 {
-	char fds[3][16];
-
-	snprintf(fds[0], sizeof fds[0], "%d", session->listen_fd);
-	snprintf(fds[1], sizeof fds[1], "%d", ready);
-	snprintf(fds[2], sizeof fds[2], "%d", session->alive[0]);
-	fcntl(session->listen_fd, F_SETFD, 0);
-	fcntl(ready, F_SETFD, 0);
-	fcntl(session->alive[0], F_SETFD, 0);
-	setenv("SLIPSTREAM_MOUNTS", mounts, 1);
-	execl(fixture_program(), "slipstream", "keeper", "--session", session->dir, "--listen-fd", fds[0], "--ready-fd",
-	      fds[1], "--parent-fd", fds[2], (char *)NULL);
-	return 127;
+	return session_exec(session, ready, fixture_program());
 }
 
 static int start(void **state)
@@ -34,6 +23,7 @@ static int start(void **state)
 	fixture_start(&server, NULL);
 	snprintf(mounts, sizeof mounts, "/t=goosefs://%s/", server.master);
 	snprintf(setting, sizeof setting, "mounts=%s", mounts);
+	setenv("SLIPSTREAM_MOUNTS", mounts, 1);
 	session_make(&s);
 	session_keeper(&s, keeper_exec);
 	session_map(&s);

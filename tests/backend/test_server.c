@@ -4,22 +4,6 @@
  */
 #include "tests/backend/raw.h"
 
-static int set_up(void **state)
-{
-	(void)state;
-	fixture_start(&server, "--workers=2", NULL);
-	connect_all();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	hang_up();
-	fixture_release(&server);
-	return 0;
-}
-
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
 static void a_file_of_several_blocks_comes_back(void **state)
@@ -33,14 +17,9 @@ static void a_flush_answers_with_the_bytes_so_far(void **state)
 {
 	int64_t id = block_of(create("/flushed"), 0);
 	struct rpc_stream *stream = block_begin(worker, id, 0, CHUNK + 10);
-	struct gfs_write_reply reply;
 
 	(void)state;
-	assert_int_equal(rpc_stream_send(stream, &(struct gfs_write_command){.flush = true}, PATIENT, &said), 0);
-	assert_int_equal(rpc_stream_recv(stream, PATIENT, NULL, &reply, &said), 1);
-	assert_true(reply.has_offset);
-	assert_int_equal(reply.offset, CHUNK + 10);
-	rpc_release(&reply);
+	assert_int_equal(flush(stream), CHUNK + 10);
 	assert_int_equal(block_end(stream), 0);
 	assert_int_equal(get_block(worker, id, 100, 50, 100), 50);
 }
@@ -642,5 +621,5 @@ int main(void)
 		TEST(it_goes_when_its_starter_does),
 	};
 
-	return cmocka_run_group_tests_name("server", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("server", tests, set_up_server, tear_down_server);
 }

@@ -3,22 +3,6 @@
  */
 #include "tests/backend/raw.h"
 
-static int set_up(void **state)
-{
-	(void)state;
-	fixture_start(&server, "--workers=2", NULL);
-	connect_all();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	hang_up();
-	fixture_release(&server);
-	return 0;
-}
-
 static int no_faults(void **state)
 {
 	(void)state;
@@ -32,28 +16,6 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int flush(struct rpc_stream *stream)
-{
-	struct gfs_write_reply reply;
-	int rc = rpc_stream_send(stream, &(struct gfs_write_command){.flush = true}, PATIENT, &said);
-
-	if (!rc)
-		rc = rpc_stream_recv(stream, PATIENT, NULL, &reply, &said);
-	if (rc == 1)
-		rpc_release(&reply);
-	return rc == 1 ? 0 : said.code;
-}
-
-static int work_files(void)
-{
-	char command[600];
-
-	snprintf(command, sizeof(command),
-		 "test -z \"$(find '%s' -type f \\( -path '*/.slipstream/*' -o -path '*/blocks/*/tmp/*' \\))\"",
-		 server.root);
-	return system(command);
 }
 
 /* ---- the master ------------------------------------------------------------------------------------------------- */
@@ -339,7 +301,7 @@ static void a_flush_is_not_implemented(void **state)
 	(void)state;
 	fixture_fault(&server, "flush-status=12\n");
 	stream = block_begin(worker, id, 0, CHUNK);
-	assert_int_equal(flush(stream), RPC_UNIMPLEMENTED);
+	assert_int_equal(flush(stream), -RPC_UNIMPLEMENTED);
 	rpc_stream_free(stream);
 	assert_int_equal(put_block(worker, id, 0, CHUNK), 0); /* without one all is well */
 }
@@ -358,7 +320,7 @@ static void chunks_must_be_equal(void **state)
 	assert_int_equal(block_end(stream), RPC_INTERNAL);
 	assert_non_null(strstr(said.message, "The file length is inconsistent"));
 	stream = block_begin(worker, block_of(file, 1), 0, CHUNK + 10);
-	assert_int_equal(flush(stream), 0); /* or before a flush */
+	assert_int_equal(flush(stream), CHUNK + 10); /* or before a flush */
 	assert_int_equal(rpc_stream_send_chunk(stream, data, sizeof(data), PATIENT, &said), 0);
 	assert_int_equal(block_end(stream), 0);
 }
@@ -369,22 +331,6 @@ static void a_write_does_not_wait_for_headers(void **state)
 	fixture_fault(&server, "strict-headers\n");
 	put_file("/silent", BLOCK + 10);
 	check_file("/silent", BLOCK + 10);
-}
-
-static int put_ufs(const char *path, const void *data, size_t bytes)
-{
-	char ufs_path[300];
-	struct gfs_write_command first = {.type = GFS_UFS_FILE,
-					  .id = -1,
-					  .space_to_reserve = INT64_MAX,
-					  .ufs = {.present = true, .ufs_path = ufs_path, .mode = 0600}};
-	struct rpc_stream *stream;
-
-	snprintf(ufs_path, sizeof(ufs_path), "file://%s/ufs%s", server.root, path);
-	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
-	if (bytes)
-		rpc_stream_send_chunk(stream, data, bytes, PATIENT, &said);
-	return block_end(stream);
 }
 
 static void parents_below_are_not_made(void **state)
@@ -495,5 +441,5 @@ int main(void)
 		FAULTY(mistakes_change_nothing),
 	};
 
-	return cmocka_run_group_tests_name("server_faults", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("server_faults", tests, set_up_server, tear_down_server);
 }

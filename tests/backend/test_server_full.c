@@ -10,32 +10,6 @@
 static char disk[32];
 static int files, names; /* how many went in */
 
-static int work_files(void)
-{
-	char command[600];
-
-	snprintf(command, sizeof(command),
-		 "test -z \"$(find '%s' -type f \\( -path '*/.slipstream/*' -o -path '*/blocks/*/tmp/*' \\))\"",
-		 server.root);
-	return system(command);
-}
-
-static int put_ufs(const char *path, const void *data, size_t bytes)
-{
-	char ufs_path[300];
-	struct gfs_write_command first = {.type = GFS_UFS_FILE,
-					  .id = -1,
-					  .space_to_reserve = INT64_MAX,
-					  .ufs = {.present = true, .ufs_path = ufs_path, .mode = 0600}};
-	struct rpc_stream *stream;
-
-	snprintf(ufs_path, sizeof(ufs_path), "file://%s/ufs%s", server.root, path);
-	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
-	if (bytes)
-		rpc_stream_send_chunk(stream, data, bytes, PATIENT, &said);
-	return block_end(stream);
-}
-
 static bool tell(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
@@ -185,9 +159,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	(void)state;
-	hang_up();
-	fixture_release(&server);
+	tear_down_server(state);
 	umount2(disk, MNT_DETACH);
 	rmdir(disk);
 	return 0;

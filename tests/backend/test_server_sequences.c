@@ -10,20 +10,15 @@ static struct rpc_channel *second; /* the other worker */
 
 static int set_up(void **state)
 {
-	(void)state;
-	fixture_start(&server, "--workers=2", NULL);
-	connect_all();
+	set_up_server(state);
 	second = connect_to(server.worker[1]);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	(void)state;
 	rpc_channel_put(second);
-	hang_up();
-	fixture_release(&server);
-	return 0;
+	return tear_down_server(state);
 }
 
 /* ---- the steps -------------------------------------------------------------------------------------------------- */
@@ -58,20 +53,6 @@ static struct created create_022(const char *path, int write_type)
 	return created;
 }
 
-static void send_pattern(struct rpc_stream *stream, int64_t from, int64_t to)
-{
-	static char chunk[CHUNK];
-
-	while (from < to) {
-		size_t n = to - from < CHUNK ? (size_t)(to - from) : CHUNK;
-
-		for (size_t i = 0; i < n; i++)
-			chunk[i] = pattern(from + (int64_t)i);
-		assert_int_equal(rpc_stream_send_chunk(stream, chunk, n, PATIENT, &said), 0);
-		from += (int64_t)n;
-	}
-}
-
 static struct rpc_stream *open_block(struct rpc_channel *channel, int64_t id, bool async)
 {
 	struct gfs_write_command first = {.id = id, .space_to_reserve = BLOCK, .async_write = async};
@@ -96,16 +77,6 @@ static struct rpc_stream *open_ufs(const struct created *file)
 
 	assert_int_equal(rpc_stream_open(worker, RPC_WRITE_BLOCK, &first, &stream), 0);
 	return stream;
-}
-
-static void flush(struct rpc_stream *stream, int64_t expected)
-{
-	struct gfs_write_reply reply;
-
-	assert_int_equal(rpc_stream_send(stream, &(struct gfs_write_command){.flush = true}, PATIENT, &said), 0);
-	assert_int_equal(rpc_stream_recv(stream, PATIENT, NULL, &reply, &said), 1);
-	assert_int_equal(reply.offset, expected);
-	rpc_release(&reply);
 }
 
 static struct gfs_complete_file completion(const char *path, int64_t id, int64_t length)
@@ -205,7 +176,7 @@ static void must_cache_is_written_and_read(void **state)
 	(void)state;
 	assert_string_equal(file.ufs_path, "");
 	send_pattern(stream, 0, BLOCK);
-	flush(stream, BLOCK); /* only because more follows */
+	assert_int_equal(flush(stream), BLOCK); /* only because more follows */
 	assert_int_equal(block_end(stream), 0);
 	stream = open_block(worker, block_of(file.id, 1), false);
 	send_pattern(stream, BLOCK, BLOCK + 3 * CHUNK);
@@ -228,12 +199,12 @@ static void cache_through_has_a_stream_more(void **state)
 	assert_true(file.mount_id > 0);
 	send_pattern(stream, 0, BLOCK);
 	send_pattern(ufs, 0, BLOCK);
-	flush(stream, BLOCK);
+	assert_int_equal(flush(stream), BLOCK);
 	assert_int_equal(block_end(stream), 0);
 	stream = open_block(second, block_of(file.id, 1), false);
 	send_pattern(stream, BLOCK, BLOCK + 10);
 	send_pattern(ufs, BLOCK, BLOCK + 10);
-	flush(ufs, BLOCK + 10);
+	assert_int_equal(flush(ufs), BLOCK + 10);
 	assert_int_equal(block_end(ufs), 0); /* before the last block */
 	assert_int_equal(block_end(stream), 0);
 	assert_int_equal(call(RPC_COMPLETE_FILE, &done), 0);
@@ -267,7 +238,7 @@ static void async_through_has_two_replicas(void **state)
 	for (int i = 0; i < 2; i++)
 		send_pattern(streams[i], 0, BLOCK);
 	for (int i = 0; i < 2; i++)
-		flush(streams[i], BLOCK);
+		assert_int_equal(flush(streams[i]), BLOCK);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(block_end(streams[i]), 0);
 	assert_int_equal(call(RPC_COMMIT_LOCATION, &commit), 0);

@@ -2,25 +2,8 @@
  * test_server_ufs.c: the embedded server's under file system: what is written through is there, what is there is found,
  * and nothing outside it is reached.
  */
+#define SERVER_OPTION "--persist-delay=200"
 #include "tests/backend/raw.h"
-
-#define DELAY "--persist-delay=200"
-
-static int set_up(void **state)
-{
-	(void)state;
-	fixture_start(&server, "--workers=2", DELAY, NULL);
-	connect_all();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	hang_up();
-	fixture_release(&server);
-	return 0;
-}
 
 /* ---- below the server ------------------------------------------------------------------------------------------- */
 
@@ -63,15 +46,6 @@ static void put_below(const char *path, int64_t bytes)
 	for (int64_t i = 0; i < bytes; i++)
 		fputc(pattern(i), file);
 	assert_int_equal(fclose(file), 0);
-}
-
-/* What the server has not put in its place: 0. */
-static int work_files(void)
-{
-	char command[600];
-
-	snprintf(command, sizeof(command), "test -z \"$(find '%s' -path '*/.slipstream/*' -type f)\"", below(""));
-	return system(command);
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------ */
@@ -146,37 +120,11 @@ static struct rpc_stream *ufs_open(const char *ufs_path)
 	return stream;
 }
 
-static void ufs_send(struct rpc_stream *stream, int64_t from, int64_t to)
-{
-	static char chunk[CHUNK];
-
-	while (from < to) {
-		size_t n = to - from < CHUNK ? (size_t)(to - from) : CHUNK;
-
-		for (size_t i = 0; i < n; i++)
-			chunk[i] = pattern(from + (int64_t)i);
-		assert_int_equal(rpc_stream_send_chunk(stream, chunk, n, PATIENT, &said), 0);
-		from += (int64_t)n;
-	}
-}
-
-static int64_t flush(struct rpc_stream *stream)
-{
-	struct gfs_write_reply reply;
-	int64_t offset;
-
-	assert_int_equal(rpc_stream_send(stream, &(struct gfs_write_command){.flush = true}, PATIENT, &said), 0);
-	assert_int_equal(rpc_stream_recv(stream, PATIENT, NULL, &reply, &said), 1);
-	offset = reply.offset;
-	rpc_release(&reply);
-	return offset;
-}
-
 static void put_through(const char *ufs_path, int64_t bytes)
 {
 	struct rpc_stream *stream = ufs_open(ufs_path);
 
-	ufs_send(stream, 0, bytes);
+	send_pattern(stream, 0, bytes);
 	assert_int_equal(flush(stream), bytes);
 	assert_int_equal(block_end(stream), 0);
 }
@@ -194,27 +142,9 @@ static int64_t get_through(int64_t id, int64_t from, int64_t length, struct gfs_
 {
 	struct gfs_read_request first = {
 		.block_id = id, .offset = from, .length = length, .chunk_size = CHUNK, .ufs = ufs};
-	struct rpc_stream *stream;
-	int64_t got = 0;
-	int rc;
 
 	first.ufs.present = true;
-	assert_int_equal(rpc_stream_open(worker, RPC_READ_BLOCK, &first, &stream), 0);
-	for (;;) {
-		struct rpc_body body;
-
-		rc = rpc_stream_recv(stream, PATIENT, &body, NULL, &said);
-		if (rc != 1)
-			break;
-		for (unsigned p = 0; p < body.nparts; p++)
-			for (size_t i = 0; i < body.part[p].iov_len; i++, got++)
-				assert_int_equal(((char *)body.part[p].iov_base)[i],
-						 pattern(ufs.offset_in_file + from + got));
-		rpc_body_release(&body);
-		rpc_stream_ack(stream, from + got);
-	}
-	rpc_stream_free(stream);
-	return rc ? -1 : got;
+	return get(worker, &first, ufs.offset_in_file + from);
 }
 
 static bool cached(int64_t block)
@@ -268,9 +198,9 @@ static void a_cache_through_file_is_in_both(void **state)
 	assert_false(told.persisted);
 	stream = ufs_open(told.ufs_path);
 	assert_int_equal(flush(stream), 0); /* also with nothing written */
-	ufs_send(stream, 0, BLOCK);
+	send_pattern(stream, 0, BLOCK);
 	assert_int_equal(put_block(worker, block_of(told.id, 0), 0, BLOCK), 0);
-	ufs_send(stream, BLOCK, BLOCK + 100);
+	send_pattern(stream, BLOCK, BLOCK + 100);
 	assert_int_equal(flush(stream), BLOCK + 100);
 	assert_int_equal(bytes_below("/both/deep/file"), -1); /* whole or not at all */
 	assert_int_equal(block_end(stream), 0);
@@ -351,7 +281,7 @@ static void a_cancelled_stream_leaves_nothing(void **state)
 	struct rpc_stream *stream = ufs_open(told.ufs_path);
 
 	(void)state;
-	ufs_send(stream, 0, CHUNK);
+	send_pattern(stream, 0, CHUNK);
 	assert_int_equal(flush(stream), CHUNK);
 	rpc_stream_cancel(stream);
 	rpc_stream_free(stream);
@@ -368,7 +298,7 @@ static void a_file_renamed_while_it_is_written_is_below_where_it_went(void **sta
 	struct rpc_stream *stream = ufs_open(told.ufs_path);
 
 	(void)state;
-	ufs_send(stream, 0, 100);
+	send_pattern(stream, 0, 100);
 	assert_int_equal(flush(stream), 100); /* by now it knows which file it writes */
 	assert_int_equal(make_dir("/moved to"), 0);
 	assert_int_equal(move("/moving", "/moved to/here"), 0);
@@ -886,5 +816,5 @@ int main(void)
 		TEST(another_directory_may_be_mounted),
 	};
 
-	return cmocka_run_group_tests_name("server_ufs", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("server_ufs", tests, set_up_server, tear_down_server);
 }

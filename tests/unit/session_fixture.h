@@ -71,6 +71,22 @@ static inline void session_keeper(struct session *s, int (*main)(struct session 
 	close(ready[0]);
 }
 
+/* In that child: become the keeper of this program. Its settings come from the environment. */
+static inline int session_exec(struct session *s, int ready, const char *program)
+{
+	char fds[3][16];
+
+	snprintf(fds[0], sizeof fds[0], "%d", s->listen_fd);
+	snprintf(fds[1], sizeof fds[1], "%d", ready);
+	snprintf(fds[2], sizeof fds[2], "%d", s->alive[0]);
+	fcntl(s->listen_fd, F_SETFD, 0);
+	fcntl(ready, F_SETFD, 0);
+	fcntl(s->alive[0], F_SETFD, 0);
+	execl(program, "slipstream", "keeper", "--session", s->dir, "--listen-fd", fds[0], "--ready-fd", fds[1],
+	      "--parent-fd", fds[2], (char *)NULL);
+	return 127;
+}
+
 static inline void session_make(struct session *s)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
