@@ -383,7 +383,8 @@ long op_utime(struct where *w, const struct utimbuf *times)
 
 /* ---- the file system -------------------------------------------------------------------------------------------------------------- */
 
-static long statfs_where(struct where *w, struct session_statfs *fs)
+/* Also sees to it that out, of size bytes, can be written, and is empty. */
+static long statfs_where(struct where *w, struct session_statfs *fs, void *out, size_t size)
 {
 	struct call c;
 	long rc;
@@ -395,19 +396,19 @@ static long statfs_where(struct where *w, struct session_statfs *fs)
 	if (c.reply.bytes != sizeof *fs)
 		return -EIO;
 	memcpy(fs, w->path, sizeof *fs);
+	if (!user_takes(out, size))
+		return -EFAULT;
+	memset(out, 0, size);
 	return 0;
 }
 
 long op_statfs(struct where *w, struct statfs *out)
 {
 	struct session_statfs fs;
-	long rc = statfs_where(w, &fs);
+	long rc = statfs_where(w, &fs, out, sizeof *out);
 
 	if (rc)
 		return rc;
-	if (!user_takes(out, sizeof *out))
-		return -EFAULT;
-	memset(out, 0, sizeof *out);
 	out->f_type = (__typeof__(out->f_type))fs.type;
 	out->f_bsize = (__typeof__(out->f_bsize))fs.bsize;
 	out->f_frsize = out->f_bsize;
@@ -423,13 +424,10 @@ long op_statfs(struct where *w, struct statfs *out)
 long op_statvfs(struct where *w, struct statvfs *out)
 {
 	struct session_statfs fs;
-	long rc = statfs_where(w, &fs);
+	long rc = statfs_where(w, &fs, out, sizeof *out);
 
 	if (rc)
 		return rc;
-	if (!user_takes(out, sizeof *out))
-		return -EFAULT;
-	memset(out, 0, sizeof *out);
 	out->f_bsize = out->f_frsize = fs.bsize;
 	out->f_blocks = fs.blocks;
 	out->f_bfree = out->f_bavail = fs.bfree;

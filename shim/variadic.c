@@ -201,61 +201,42 @@ EXPORT long syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(more, long);
 	va_end(more);
+#define P(i) ((void *)a[i])
+#define LED(name, call)                                                                                                \
+	case SYS_##name:                                                                                               \
+		return call;
 	if (unlikely(shim.active))
 		switch (number) {
-		case SYS_openat:
-			return open_common((int)a[0], (const char *)a[1], (int)a[2], (mode_t)a[3]);
-		case SYS_read:
-			return read((int)a[0], (void *)a[1], (size_t)a[2]);
-		case SYS_pread64:
-			return pread((int)a[0], (void *)a[1], (size_t)a[2], a[3]);
-		case SYS_lseek:
-			return lseek((int)a[0], a[1], (int)a[2]);
-		case SYS_close:
-			return close((int)a[0]);
-		case SYS_close_range:
-			return close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
-		case SYS_dup:
-			return dup((int)a[0]);
-		case SYS_dup3:
-			return dup3((int)a[0], (int)a[1], (int)a[2]);
-		case SYS_fcntl:
-			return fcntl((int)a[0], (int)a[1], a[2]);
-		case SYS_statx:
-			return statx((int)a[0], (const char *)a[1], (int)a[2], (unsigned)a[3], (struct statx *)a[4]);
-		case SYS_newfstatat:
-			return fstatat((int)a[0], (const char *)a[1], (struct stat *)a[2], (int)a[3]);
-		case SYS_fstat:
-			return fstat((int)a[0], (struct stat *)a[1]);
-		case SYS_getdents64:
-			return getdents64((int)a[0], (void *)a[1], (size_t)a[2]);
-		case SYS_renameat2:
-			return renameat2((int)a[0], (const char *)a[1], (int)a[2], (const char *)a[3], (unsigned)a[4]);
-		case SYS_unlinkat:
-			return unlinkat((int)a[0], (const char *)a[1], (int)a[2]);
-		case SYS_mkdirat:
-			return mkdirat((int)a[0], (const char *)a[1], (mode_t)a[2]);
-		case SYS_readlinkat:
-			return readlinkat((int)a[0], (const char *)a[1], (char *)a[2], (size_t)a[3]);
-		case SYS_faccessat:
-			return faccessat((int)a[0], (const char *)a[1], (int)a[2], 0);
-		case SYS_faccessat2:
-			return faccessat((int)a[0], (const char *)a[1], (int)a[2], (int)a[3]);
-		case SYS_copy_file_range:
-			return copy_file_range((int)a[0], (off_t *)a[1], (int)a[2], (off_t *)a[3], (size_t)a[4],
-					       (unsigned)a[5]);
+			LED(openat, open_common(a[0], P(1), a[2], a[3]))
+			LED(read, read(a[0], P(1), a[2]))
+			LED(pread64, pread(a[0], P(1), a[2], a[3]))
+			LED(lseek, lseek(a[0], a[1], a[2]))
+			LED(close, close(a[0]))
+			LED(close_range, close_range(a[0], a[1], a[2]))
+			LED(dup, dup(a[0]))
+			LED(dup3, dup3(a[0], a[1], a[2]))
+			LED(fcntl, fcntl(a[0], a[1], a[2]))
+			LED(statx, statx(a[0], P(1), a[2], a[3], P(4)))
+			LED(newfstatat, fstatat(a[0], P(1), P(2), a[3]))
+			LED(fstat, fstat(a[0], P(1)))
+			LED(getdents64, getdents64(a[0], P(1), a[2]))
+			LED(renameat2, renameat2(a[0], P(1), a[2], P(3), a[4]))
+			LED(unlinkat, unlinkat(a[0], P(1), a[2]))
+			LED(mkdirat, mkdirat(a[0], P(1), a[2]))
+			LED(readlinkat, readlinkat(a[0], P(1), P(2), a[3]))
+			LED(faccessat, faccessat(a[0], P(1), a[2], 0))
+			LED(faccessat2, faccessat(a[0], P(1), a[2], a[3]))
+			LED(copy_file_range, copy_file_range(a[0], P(1), a[2], P(3), a[4], a[5]))
 #ifdef SYS_open
-		case SYS_open:
-			return open_common(AT_FDCWD, (const char *)a[0], (int)a[1], (mode_t)a[2]);
-		case SYS_stat:
-			return stat((const char *)a[0], (struct stat *)a[1]);
-		case SYS_lstat:
-			return lstat((const char *)a[0], (struct stat *)a[1]);
-		case SYS_dup2:
-			return dup2((int)a[0], (int)a[1]);
+			LED(open, open_common(AT_FDCWD, P(0), a[1], a[2]))
+			LED(stat, stat(P(0), P(1)))
+			LED(lstat, lstat(P(0), P(1)))
+			LED(dup2, dup2(a[0], a[1]))
 #endif
 		default:
 			break;
 		}
+#undef LED
+#undef P
 	return failed(sys6(number, a[0], a[1], a[2], a[3], a[4], a[5]));
 }

@@ -1,8 +1,9 @@
-/* test_libc.c: what libc does for a program behind its back: asynchronous reads, keys and names made of files. */
+/* test_libc.c: what libc does for a program behind its back: asynchronous reads, keys and names made of files, calls by number. */
 #include "check.h"
 #include <aio.h>
 #include <dlfcn.h>
 #include <sys/ipc.h>
+#include <sys/syscall.h>
 
 static struct aiocb request(int fd, char *buf, size_t n, off_t off)
 {
@@ -107,4 +108,56 @@ TEST(dprintf, writes)
 	close(fd);
 	close(r);
 	CHECK_STR(content(scratch("f")), "42 text\n");
+}
+
+/* The calls by their numbers, as programs make them that libc is not enough for. */
+TEST(syscall, is_the_function)
+{
+	char buf[4096], *f = make_file("f", "0123456789"), *g = scratch("g"), *d = scratch("d");
+	int fd = (int)CHECK(syscall(SYS_openat, AT_FDCWD, f, O_RDONLY | O_CLOEXEC, 0)), to, other;
+	off_t from = 8;
+	struct statx stx;
+	struct stat st;
+
+	CHECK_INT(syscall(SYS_read, fd, buf, 3), 3);
+	CHECK_INT(syscall(SYS_pread64, fd, buf, 3, 4), 3);
+	CHECK_TRUE(!memcmp(buf, "456", 3));
+	CHECK_INT(syscall(SYS_lseek, fd, 0, SEEK_CUR), 3);
+	CHECK_INT(syscall(SYS_fstat, fd, &st), 0);
+	CHECK_INT(st.st_size, 10);
+	CHECK_INT(syscall(SYS_newfstatat, AT_FDCWD, f, &st, 0), 0);
+	CHECK_INT(st.st_size, 10);
+	CHECK_INT(syscall(SYS_statx, AT_FDCWD, f, 0, STATX_BASIC_STATS, &stx), 0);
+	CHECK_INT(stx.stx_size, 10);
+	CHECK_INT(syscall(SYS_faccessat, AT_FDCWD, f, R_OK), 0);
+	CHECK_INT(syscall(SYS_mkdirat, AT_FDCWD, d, 0700), 0);
+	CHECK_INT(syscall(SYS_unlinkat, AT_FDCWD, d, AT_REMOVEDIR), 0);
+	to = (int)CHECK(syscall(SYS_openat, AT_FDCWD, g, O_RDWR | O_CREAT, 0600));
+	CHECK_INT(syscall(SYS_copy_file_range, fd, &from, to, NULL, 5, 0), 2);
+	CHECK_INT(from, 10);
+	CHECK_INT(syscall(SYS_fcntl, to, F_GETFL) & O_ACCMODE, O_RDWR);
+	other = (int)CHECK(syscall(SYS_dup, to));
+	CHECK_INT(syscall(SYS_dup3, to, fd, O_CLOEXEC), fd);
+	CHECK_INT(syscall(SYS_fcntl, fd, F_GETFD), FD_CLOEXEC);
+	CHECK_INT(syscall(SYS_close, to), 0);
+	CHECK_INT(syscall(SYS_close, other), 0);
+	CHECK_INT(syscall(SYS_close_range, fd, fd, 0), 0);
+	CHECK_ERRNO(syscall(SYS_read, fd, buf, 1), EBADF);
+	CHECK_STR(content(g), "89");
+	CHECK_INT(syscall(SYS_renameat2, AT_FDCWD, g, AT_FDCWD, f, 0), 0);
+	CHECK_ERRNO(syscall(SYS_faccessat2, AT_FDCWD, g, F_OK, AT_EACCESS), ENOENT);
+	CHECK_INT(symlink("f", g), 0);
+	CHECK_INT(syscall(SYS_readlinkat, AT_FDCWD, g, buf, sizeof buf), 1);
+	fd = (int)CHECK(open(scratch(""), O_RDONLY | O_DIRECTORY));
+	CHECK_TRUE(syscall(SYS_getdents64, fd, buf, sizeof buf) > 0);
+	close(fd);
+#ifdef SYS_open
+	fd = (int)CHECK(syscall(SYS_open, f, O_RDONLY));
+	CHECK_INT(syscall(SYS_dup2, fd, fd), fd);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(syscall(SYS_stat, g, &st), 0);
+	CHECK_TRUE(S_ISREG(st.st_mode));
+	CHECK_INT(syscall(SYS_lstat, g, &st), 0);
+	CHECK_TRUE(S_ISLNK(st.st_mode));
+#endif
 }
