@@ -175,6 +175,8 @@ int parent_allows(struct request *, const char *path, int want);
 
 void names_lock(struct keeper *, const char *path, const char *path2, bool tree);
 void names_unlock(struct keeper *, const char *path, const char *path2, bool tree);
+/* For who makes something of that name: 0, with the name locked; or why he may not, and it is not. */
+int name_claim(struct request *, const char *path, const struct place *);
 void hidden_path(const char *path, uint64_t id, char out[PATH_MAX]); /* in path's directory */
 uint64_t hidden_id(void);
 

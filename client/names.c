@@ -152,7 +152,7 @@ static void give_away(struct request *r, const char *path, const struct place *a
 		log_warn("owner of %s: %s", path, error_noted());
 }
 
-static int do_mkdir(struct request *r, const char *path, const struct place *at)
+int name_claim(struct request *r, const char *path, const struct place *at)
 {
 	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
 	struct inode *in;
@@ -164,8 +164,18 @@ static int do_mkdir(struct request *r, const char *path, const struct place *at)
 	in = inode_find(r->k, path);
 	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
 	lock_drop(&r->k->lock);
-	if (!rc)
-		rc = at->ops->mkdir(at->backend, at->path, r->head->mode & 0777);
+	if (rc)
+		names_unlock(r->k, path, NULL, false);
+	return rc;
+}
+
+static int do_mkdir(struct request *r, const char *path, const struct place *at)
+{
+	int rc = name_claim(r, path, at);
+
+	if (rc)
+		return rc;
+	rc = at->ops->mkdir(at->backend, at->path, r->head->mode & 0777);
 	if (!rc)
 		give_away(r, path, at);
 	name_changed(r->k, path);
@@ -180,18 +190,11 @@ int64_t request_mkdir(struct request *r)
 
 static int do_symlink(struct request *r, const char *path, const struct place *at)
 {
-	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
-	struct inode *in;
+	int rc = name_claim(r, path, at);
 
 	if (rc)
 		return rc;
-	names_lock(r->k, path, NULL, false);
-	lock_take(&r->k->lock);
-	in = inode_find(r->k, path);
-	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
-	lock_drop(&r->k->lock);
-	if (!rc)
-		rc = at->ops->symlink(at->backend, r->path2, at->path);
+	rc = at->ops->symlink(at->backend, r->path2, at->path);
 	name_changed(r->k, path);
 	names_unlock(r->k, path, NULL, false);
 	return rc;

@@ -632,19 +632,11 @@ static int64_t create_named(struct request *r, const char *path, int flags)
 	uint64_t id;
 	int64_t rc = place_find(r->k->client, path, &at);
 
-	if (!rc && place_is_root(&at))
-		rc = -EEXIST;
 	if (!rc)
-		rc = parent_allows(r, path, W_OK | X_OK);
+		rc = name_claim(r, path, &at);
 	if (rc)
 		return rc;
-	names_lock(r->k, path, NULL, false);
-	lock_take(&r->k->lock);
-	in = inode_find(r->k, path);
-	rc = in && in->state != INODE_CLEAN ? -EEXIST : 0;
-	lock_drop(&r->k->lock);
-	if (!rc)
-		rc = at.ops->create(at.backend, at.path, r->head->mode & 0777, &writer, &id);
+	rc = at.ops->create(at.backend, at.path, r->head->mode & 0777, &writer, &id);
 	if (!rc)
 		rc = created(r, path, &at, writer, id, &in);
 	if (!rc) {
