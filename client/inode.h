@@ -51,7 +51,9 @@ struct inode {
 	int error;
 	bool kept;         /* a note of it lies beside the staging file: kept.h */
 	int64_t opened_ns; /* first opened for writing, since it was clean, at this time */
+	int64_t found_ns;  /* its time of change then */
 	bool modified;     /* surely; otherwise the kernel's time of change says */
+	bool mappable;     /* opened for reading and writing */
 	bool mapped;       /* may have been: then the time of change says nothing */
 	uint64_t changes;  /* times it was opened for writing */
 

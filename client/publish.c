@@ -34,14 +34,24 @@ void publisher_init(struct publisher *p)
 
 /* ---- the proof -------------------------------------------------------------------------------------------------- */
 
-/* Could the content differ from what the cluster has? A write leaves a time of change no earlier than the open. */
-static bool inode_changed(const struct inode *in)
+static int64_t change_time(const struct inode *in)
 {
 	struct stat st;
 
-	if (in->modified || in->mapped || fstat(in->fd, &st))
+	return fstat(in->fd, &st) ? -1 : (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+}
+
+/*
+ * Could the content differ from what the cluster has? A write leaves a time of change that is no earlier than the open; so may
+ * have, in the same tick, what fetched the file, unless each change has a time of its own.
+ */
+static bool inode_changed(const struct keeper *k, const struct inode *in)
+{
+	int64_t changed = change_time(in);
+
+	if (in->modified || in->mapped || changed < 0)
 		return true;
-	return (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec >= in->opened_ns;
+	return changed >= in->opened_ns && !(stage_times(k->stage).each && changed == in->found_ns);
 }
 
 static void lease_let_go(struct inode *in)
@@ -54,7 +64,7 @@ static void lease_let_go(struct inode *in)
 static void set_clean(struct keeper *k, struct inode *in)
 {
 	in->state = INODE_CLEAN;
-	in->modified = in->mapped = false;
+	in->modified = in->mappable = in->mapped = false;
 	in->error = 0;
 	inode_save(k, in);
 	kept_remove(k, in);
@@ -77,7 +87,7 @@ static int claim(struct keeper *k, struct inode *in)
 			log_warn("lease on the staging file of %s: %s", in->path, strerror(-rc));
 		return -EAGAIN;
 	}
-	if (!inode_changed(in)) {
+	if (!inode_changed(k, in)) {
 		lease_drop(in->fd);
 		set_clean(k, in);
 		return 1;
@@ -100,7 +110,7 @@ static void probe_later(struct keeper *k, struct inode *in)
 
 void publish_open(struct keeper *k, struct inode *in, int flags)
 {
-	bool writes_content = (flags & O_TRUNC) || in->state != INODE_CLEAN;
+	bool both = (flags & O_ACCMODE) == O_RDWR;
 
 	if (in->leased) {
 		atomic_store(&in->cancel, true);
@@ -109,12 +119,14 @@ void publish_open(struct keeper *k, struct inode *in, int flags)
 	in->changes++;
 	if (in->state == INODE_CLEAN) {
 		in->opened_ns = coarse_ns();
+		in->found_ns = change_time(in);
 		in->state = INODE_DIRTY;
 	} else if (in->state == INODE_FAILED) {
 		in->state = INODE_DIRTY;
 	}
-	in->modified |= writes_content;
-	in->mapped |= (flags & O_ACCMODE) == O_RDWR;
+	in->modified |= (flags & O_TRUNC) != 0;
+	in->mappable |= both;
+	in->mapped |= both && !stage_times(k->stage).mapped;
 	in->probe_ms = 0;
 	in->used = ++k->inodes.clock;
 	inode_save(k, in);
@@ -217,8 +229,11 @@ static int publish_run(struct keeper *k, struct inode *in, bool sync)
 	rc = upload_tries(k, in, sync);
 	lock_take(&k->lock);
 	settle_state(k, in, rc, changes, sync);
-	if (sync && !rc && !in->modified)
+	if (sync && !rc && !in->modified) {
 		in->opened_ns = began;
+		in->found_ns = 0;
+		in->mapped |= in->mappable; /* only the first store into a page leaves a time */
+	}
 	lease_let_go(in);
 	in->busy = false;
 	pthread_cond_broadcast(&in->settled);
@@ -356,7 +371,7 @@ int publish_sync(struct keeper *k, struct inode *in)
 
 	lock_take(&k->lock);
 	publish_wait(k, in, false);
-	if (in->state == INODE_CLEAN || !in->linked || !inode_changed(in)) {
+	if (in->state == INODE_CLEAN || !in->linked || !inode_changed(k, in)) {
 		lock_drop(&k->lock);
 		return 0;
 	}

@@ -23,6 +23,7 @@
 struct stage {
 	char dir[PATH_MAX]; /* "": memfds */
 	int fd;             /* of dir, or -1 */
+	struct stage_times times;
 	_Atomic uint64_t next;
 };
 
@@ -160,6 +161,63 @@ int stage_probe(const char *dir)
 	return rc;
 }
 
+/* ---- what times of change tell ---------------------------------------------------------------------------------- */
+
+static int64_t ns_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Two changes in one tick. */
+static bool changes_apart(struct probe *p)
+{
+	struct timespec before, after;
+	struct stat first, second;
+	int rc;
+
+	do {
+		clock_gettime(CLOCK_REALTIME_COARSE, &before);
+		rc = pwrite(p->writer, "a", 1, 0) != 1 || fstat(p->writer, &first) ||
+		     pwrite(p->writer, "b", 1, 0) != 1 || fstat(p->writer, &second);
+		clock_gettime(CLOCK_REALTIME_COARSE, &after);
+	} while (!rc && ns_of(before) != ns_of(after));
+	return !rc && ns_of(first.st_ctim) != ns_of(second.st_ctim);
+}
+
+/* Does a store into a page that was only read through the mapping stamp the file? */
+static bool store_stamps(struct probe *p)
+{
+	const struct timespec long_ago[2] = {{1, 0}, {1, 0}};
+	struct stat st;
+	char byte;
+
+	p->map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, p->writer, 0);
+	if (p->map == MAP_FAILED || futimens(p->writer, long_ago))
+		return false;
+	byte = *(volatile char *)p->map;
+	*(volatile char *)p->map = (char)(byte + 1);
+	return !fstat(p->writer, &st) && st.st_mtim.tv_sec != long_ago[1].tv_sec;
+}
+
+static void times_try(struct stage *s)
+{
+	struct probe p = {.map = MAP_FAILED};
+
+	if (snprintf(p.name, sizeof p.name, "%s/.probe-XXXXXX", s->dir) >= (int)sizeof p.name)
+		return;
+	p.writer = mkostemp(p.name, O_CLOEXEC);
+	if (p.writer < 0)
+		return;
+	unlink(p.name);
+	if (!ftruncate(p.writer, 4096)) {
+		s->times.each = changes_apart(&p);
+		s->times.mapped = store_stamps(&p);
+	}
+	if (p.map != MAP_FAILED)
+		munmap(p.map, 4096);
+	close(p.writer);
+}
+
 /* ---- the directory ---------------------------------------------------------------------------------------------- */
 
 static int directory_make(const char *path)
@@ -275,6 +333,7 @@ int stage_open(int session_fd, const char *configured, struct stage **out)
 		if (flock(s->fd, LOCK_SH | LOCK_NB))
 			log_warn("%s: %s", s->dir, strerror(errno));
 		session_link(s, session_fd);
+		times_try(s);
 	}
 	*out = s;
 	return 0;
@@ -297,6 +356,11 @@ void stage_remove_all(struct stage *s, int session_fd)
 	if (rmdir(s->dir) && errno != ENOENT)
 		log_note("%s stays: %s", s->dir, strerror(errno));
 	unlinkat(session_fd, "stage", 0);
+}
+
+struct stage_times stage_times(const struct stage *s)
+{
+	return s->times;
 }
 
 const char *stage_dir(const struct stage *s)

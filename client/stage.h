@@ -48,6 +48,16 @@ void stage_remove(struct stage *, uint64_t number);
 /* The number in an event's name; 0: none of ours. */
 uint64_t stage_number(const char *name);
 
+/*
+ * What else a staging file's time of change tells here, as tried out: neither is needed, both save uploads.
+ *   mapped  a store through a mapping, the first into a page (not on tmpfs)
+ *   each    every change since it was last looked at (Linux 6.13); else the kernel's tick is all it tells
+ */
+struct stage_times {
+	bool mapped, each;
+};
+struct stage_times stage_times(const struct stage *);
+
 /* A fresh description of the same file. flags as open(2); never creates. -errno. */
 int fd_reopen(int fd, int flags);
 

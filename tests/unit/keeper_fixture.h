@@ -11,11 +11,12 @@
 
 static struct session s;
 static char root[64];
+static const char *staged_in = "stage=/dev/shm";
 
 static int keeper_child(struct session *session, int ready)
 {
-	const char *const settings[] = {"mounts=/t=goosefs://x:1/", "stage=/dev/shm", "page_size=64K",
-					"page_cache_max=8M", NULL};
+	const char *const settings[] = {"mounts=/t=goosefs://x:1/", staged_in, "page_size=64K", "page_cache_max=8M",
+					NULL};
 	struct keeper_options options = {.lock_fd = -1,
 					 .dir = session->dir,
 					 .listen_fd = session->listen_fd,

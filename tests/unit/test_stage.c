@@ -221,6 +221,23 @@ static void probes(void **state)
 	assert_int_not_equal(stage_probe("/nowhere"), 0);
 }
 
+static void tells_by_times(void **state)
+{
+	struct stat before, after;
+	int writer = fd_reopen(fd, O_WRONLY);
+
+	(void)state;
+	assert_false(stage_times(stage).mapped); /* tmpfs */
+	assert_int_equal(write(writer, "a", 1), 1);
+	fstat(fd, &before);
+	if (!stage_times(stage).each)
+		poll(NULL, 0, 20);
+	assert_int_equal(write(writer, "b", 1), 1);
+	fstat(fd, &after);
+	assert_memory_not_equal(&before.st_ctim, &after.st_ctim, sizeof before.st_ctim);
+	close(writer);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
@@ -233,6 +250,7 @@ int main(void)
 		T(tells_of_a_writer_who_comes_back),
 		T(knows_when_it_is_alone),
 		T(comes_back_to_its_directory),
+		T(tells_by_times),
 		cmocka_unit_test(probes),
 	};
 
