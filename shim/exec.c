@@ -270,7 +270,7 @@ static bool any_written(void)
 /* ---- files of ours, executed ------------------------------------------------------------------------------------------- */
 
 /* All of fd in a memfd that can be executed; staging and block files are neither executable nor surely on such a mount. */
-static int image_copy(int fd)
+int image_copy(int fd)
 {
 	int image = (int)sys2(SYS_memfd_create, "slipstream-exec", MFD_CLOEXEC), reader;
 	char name[SYS_FD_NAME];

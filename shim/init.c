@@ -11,6 +11,7 @@
 #include "shim/inside.h"
 #include "shim/path.h"
 #include "shim/process.h"
+#include "shim/real.h"
 #include "shim/report.h"
 #include "shim/session.h"
 #include "shim/stream.h"
@@ -183,6 +184,7 @@ __attribute__((constructor)) static void shim_init(void)
 	const char *preload = getenv("LD_PRELOAD"), *inherit = getenv("SLIPSTREAM_INHERIT");
 	const char *timeout = getenv("SLIPSTREAM_SHIM_TIMEOUT_MS");
 
+	(void)REAL(dlerror); /* to look it up later is to lose what it would say */
 	if (session && *session) {
 		if (!mounts || session[0] != '/' || !copy(shim.session, sizeof shim.session, session) ||
 		    !copy(shim.mounts, sizeof shim.mounts, mounts))

@@ -90,6 +90,9 @@ long op_fchdir(struct ofd *of);
 /* dir.c */
 long op_getdents64(struct ofd *of, void *buf, size_t n);
 
+/* exec.c: all of fd in a memfd that can be executed: a read-only descriptor of it, or -errno. */
+int image_copy(int fd);
+
 /* What a file of ours does not do: one reason per errno. */
 long op_eopnotsupp(void);
 long op_eperm(void);

@@ -85,6 +85,7 @@ static const char *const left_out[] = {
 	"renameat2",
 	"fdopen",
 	"fopen",
+	"dlopen",
 	"freopen",
 	"setmntent",
 	"popen",

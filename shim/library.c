@@ -1,0 +1,468 @@
+/*
+ * library.c: dlopen() below a prefix. ld.so opens files by system calls of its own, so it is given the name in /proc of a
+ * descriptor with the content under it, and told the library's own name afterwards, by which it knows it from then on: for
+ * who opens it again, and for dladdr(). Under two names it is one library, by the kernel file's inode.
+ *
+ * What the library needs itself ld.so looks for where its RPATH says, seen from $ORIGIN, which is /proc now: so that is loaded
+ * first, and found by its name when its turn comes. Until dlopen() is done, and so in a constructor, dladdr() says /proc.
+ *
+ * ld.so looks at who calls dlopen(), whose RUNPATH counts for a name without a slash. What is not ours is therefore a jump.
+ */
+#include "shim/library.h"
+#include "shim/op.h"
+#include "shim/process.h"
+#include "shim/real.h"
+#include "shim/sys.h"
+
+#include <elf.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a name for ld.so --------------------------------------------------------------------------------------------------- */
+
+/* Can what is at fd be opened by its name, and executed? A staging file may lie where nothing can, or be another user's. */
+static bool loadable(int fd)
+{
+	char name[SYS_FD_NAME];
+	struct statfs fs;
+	int again = sys_open(sys_fd_name(name, fd), O_RDONLY | O_CLOEXEC, 0);
+
+	if (again < 0)
+		return false;
+	sys_close(again);
+	return !sys2(SYS_fstatfs, fd, &fs) && !(fs.f_flags & ST_NOEXEC);
+}
+
+static int content_open(struct where *w)
+{
+	int fd = (int)op_open(w, O_RDONLY | O_CLOEXEC, 0), image;
+	struct ofd of;
+
+	if (fd < 0)
+		return fd;
+	fd_content(fd);
+	if (ofd_find(&of, fd, KIND(STAGED) | KIND(LOCAL)) && !loadable(fd)) {
+		image = image_copy(fd);
+		process_close(fd);
+		fd = image;
+	}
+	return fd;
+}
+
+/* Never the same twice, for ld.so remembers names: "/proc/self/fd/./7", with slashes and dots as a counter says. */
+static void name_once(char out[LIBRARY_NAME], int fd)
+{
+	static _Atomic uint32_t count = 1;
+	char plain[SYS_FD_NAME], *name = sys_fd_name(plain, fd), *number = strrchr(name, '/'), *at = out;
+
+	memcpy(at, name, (size_t)(number - name));
+	at += number - name;
+	for (uint32_t serial = atomic_fetch_add(&count, 1); serial; serial >>= 1) {
+		*at++ = '/';
+		if (serial & 1)
+			*at++ = '.';
+	}
+	memcpy(at, number, strlen(number) + 1);
+}
+
+int library_file(struct where *w, char name[LIBRARY_NAME])
+{
+	int fd = content_open(w);
+
+	if (fd >= 0)
+		name_once(name, fd);
+	return fd;
+}
+
+/* ---- what a library needs ----------------------------------------------------------------------------------------------- */
+
+/* A library's file, mapped: nothing in it is believed before it is looked at. */
+struct elf {
+	const char *file;
+	size_t size;
+	const ElfW(Dyn) * dynamic;
+	size_t entries;
+	const char *strings;
+	size_t string_bytes;
+};
+
+static const void *elf_at(const struct elf *e, uint64_t off, uint64_t n)
+{
+	return off > e->size || n > e->size - off ? NULL : e->file + off;
+}
+
+static const ElfW(Phdr) * elf_part(const struct elf *e, unsigned i)
+{
+	const ElfW(Ehdr) *head = elf_at(e, 0, sizeof *head);
+
+	return !head || i >= head->e_phnum || head->e_phentsize != sizeof(ElfW(Phdr))
+		       ? NULL
+		       : elf_at(e, head->e_phoff + (uint64_t)i * sizeof(ElfW(Phdr)), sizeof(ElfW(Phdr)));
+}
+
+/* Where in the file is what will be at this address? */
+static uint64_t elf_offset(const struct elf *e, uint64_t address)
+{
+	const ElfW(Phdr) * part;
+
+	for (unsigned i = 0; (part = elf_part(e, i)); i++)
+		if (part->p_type == PT_LOAD && address - part->p_vaddr < part->p_filesz)
+			return address - part->p_vaddr + part->p_offset;
+	return UINT64_MAX;
+}
+
+static uint64_t elf_value(const struct elf *e, ElfW(Sxword) tag)
+{
+	for (size_t i = 0; i < e->entries && e->dynamic[i].d_tag != DT_NULL; i++)
+		if (e->dynamic[i].d_tag == tag)
+			return e->dynamic[i].d_un.d_val;
+	return UINT64_MAX;
+}
+
+static const char *elf_string(const struct elf *e, uint64_t off)
+{
+	return off < e->string_bytes && memchr(e->strings + off, 0, e->string_bytes - off) ? e->strings + off : NULL;
+}
+
+static bool elf_map(struct elf *e, int fd)
+{
+	const ElfW(Phdr) * part;
+	struct stat st;
+	long at;
+
+	*e = (struct elf){0};
+	if (sys_fstat(fd, &st) || st.st_size < (off_t)sizeof(ElfW(Ehdr)))
+		return false;
+	at = sys6(SYS_mmap, 0, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (at < 0 && at > -4096)
+		return false;
+	e->file = (const char *)at;
+	e->size = (size_t)st.st_size;
+	if (memcmp(e->file, ELFMAG, SELFMAG) || e->file[EI_CLASS] != ELFCLASS64)
+		return true; /* ld.so will say so */
+	for (unsigned i = 0; (part = elf_part(e, i)); i++)
+		if (part->p_type == PT_DYNAMIC) {
+			e->dynamic = elf_at(e, part->p_offset, part->p_filesz);
+			e->entries = e->dynamic ? part->p_filesz / sizeof *e->dynamic : 0;
+		}
+	e->string_bytes = elf_value(e, DT_STRSZ);
+	e->strings = elf_at(e, elf_offset(e, elf_value(e, DT_STRTAB)), e->string_bytes);
+	if (!e->strings)
+		e->string_bytes = 0;
+	return true;
+}
+
+static void elf_unmap(struct elf *e)
+{
+	sys2(SYS_munmap, e->file, e->size);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------ */
+
+#define DEPTH 32
+
+/* A library that is being opened, and on whose behalf. */
+struct library {
+	const struct library *wanted_by;
+	unsigned depth;
+	bool has_ns; /* dlmopen() */
+	Lmid_t ns;
+	int mode;
+	const char *called; /* by the program */
+	struct where w;
+	char name[LIBRARY_NAME]; /* for ld.so */
+	struct elf elf;
+	const char *rpath, *runpath;
+	char found[PATH_MAX]; /* of what it needs */
+};
+
+static void *library_open(struct library *lib);
+
+static void *real_open(const struct library *lib, const char *name, int mode)
+{
+	return lib->has_ns ? REAL(dlmopen)(lib->ns, name, mode) : REAL(dlopen)(name, mode);
+}
+
+/* The place that list begins with, name in it. "$ORIGIN" is where lib lies. False: no place, or no room. */
+static bool place(const struct library *lib, const char *list, size_t n, const char *name, char out[PATH_MAX])
+{
+	static const char *const origins[] = {"$ORIGIN", "${ORIGIN}"};
+	size_t origin = 0, bytes = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (n >= strlen(origins[i]) && !strncmp(list, origins[i], strlen(origins[i])))
+			origin = strlen(origins[i]);
+	if (origin)
+		bytes = (size_t)(strrchr(lib->w.path, '/') - lib->w.path);
+	if (!n || bytes + n - origin + strlen(name) + 2 > PATH_MAX)
+		return false;
+	memcpy(out, lib->w.path, bytes);
+	memcpy(out + bytes, list + origin, n - origin);
+	bytes += n - origin;
+	out[bytes++] = '/';
+	memcpy(out + bytes, name, strlen(name) + 1);
+	return true;
+}
+
+static bool found_in(const struct library *lib, const char *list, const char *name, char out[PATH_MAX])
+{
+	while (list) {
+		size_t n = strcspn(list, ":");
+
+		if (place(lib, list, n, name, out) && !access(out, R_OK))
+			return true;
+		list = list[n] ? list + n + 1 : NULL;
+	}
+	return false;
+}
+
+/* In ld.so's order: RPATH of the library and of those that want it, unless it has a RUNPATH; LD_LIBRARY_PATH; RUNPATH. */
+static const char *needed_find(struct library *lib, const char *name)
+{
+	if (strchr(name, '/'))
+		return name;
+	for (const struct library *l = lib; l && !lib->runpath; l = l->wanted_by)
+		if (!l->runpath && found_in(l, l->rpath, name, lib->found))
+			return lib->found;
+	return found_in(lib, getenv("LD_LIBRARY_PATH"), name, lib->found) ||
+			       found_in(lib, lib->runpath, name, lib->found)
+		       ? lib->found
+		       : NULL;
+}
+
+static bool being_opened(const struct library *lib, const char *path)
+{
+	while (lib && strcmp(lib->w.path, path))
+		lib = lib->wanted_by;
+	return lib;
+}
+
+static void *needed_open(struct library *by, const char *name)
+{
+	void *handle = real_open(by, name, RTLD_LAZY | RTLD_NOLOAD);
+	const char *path = handle || by->depth == DEPTH ? NULL : needed_find(by, name);
+	struct library *lib = path ? malloc(sizeof *lib) : NULL;
+
+	if (!lib)
+		return handle;
+	lib->wanted_by = by;
+	lib->depth = by->depth + 1;
+	lib->has_ns = by->has_ns;
+	lib->ns = by->ns;
+	lib->mode = RTLD_LAZY;
+	lib->called = path;
+	if (!path_maybe(AT_FDCWD, path) || path_find(&lib->w, AT_FDCWD, path) <= 0)
+		handle = real_open(by, path, RTLD_LAZY);
+	else if (!being_opened(by, lib->w.path))
+		handle = library_open(lib);
+	free(lib);
+	return handle;
+}
+
+static struct link_map *map_of(void *handle)
+{
+	struct link_map *map;
+
+	return handle && !dlinfo(handle, RTLD_DI_LINKMAP, &map) ? map : NULL;
+}
+
+/* No name is freed: another thread may be reading it. */
+static void library_call(struct link_map *map, const char *name)
+{
+	char *copy = strdup(name);
+
+	if (copy)
+		map->l_name = copy;
+}
+
+/* struct link_map as ld.so knows it, and its list of names (glibc 2.3.4 and later, include/link.h): there is no other way to add one. */
+struct names {
+	const char *name;
+	struct names *next;
+	int dont_free;
+};
+
+struct link_map_inside {
+	struct link_map map;
+	struct link_map *real;
+	Lmid_t ns;
+	struct names *names;
+};
+
+static bool has_soname(const struct link_map *map)
+{
+	for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++)
+		if (d->d_tag == DT_SONAME)
+			return true;
+	return false;
+}
+
+/* Without a SONAME ld.so knows a library by the names it was opened by. One that we gave, in its place, is the proof of that place. */
+static void library_known_as(struct link_map *map, const char *name)
+{
+	struct link_map_inside *inside = (struct link_map_inside *)map;
+	struct names *last, *more;
+
+	if (has_soname(map) || inside->real != map || !inside->names ||
+	    strncmp(inside->names->name, "/proc/self/fd/", 14))
+		return;
+	for (last = inside->names; strcmp(last->name, name) && last->next; last = last->next)
+		;
+	more = strcmp(last->name, name) ? malloc(sizeof *more + strlen(name) + 1) : NULL;
+	if (!more)
+		return;
+	*more = (struct names){strcpy((char *)(more + 1), name), NULL, 0}; /* ld.so frees it, with the library */
+	__atomic_store_n(&last->next, more, __ATOMIC_RELEASE);
+}
+
+/* From entry i on: what it needs, and then the library itself. */
+static void *open_with_needed(struct library *lib, size_t i)
+{
+	const struct elf *e = &lib->elf;
+	const char *name;
+	void *needed, *handle;
+
+	while (i < e->entries && e->dynamic[i].d_tag != DT_NEEDED && e->dynamic[i].d_tag != DT_NULL)
+		i++;
+	if (i >= e->entries || e->dynamic[i].d_tag == DT_NULL)
+		return real_open(lib, lib->name, lib->mode);
+	name = elf_string(e, e->dynamic[i].d_un.d_val);
+	needed = name ? needed_open(lib, name) : NULL;
+	if (map_of(needed))
+		library_known_as(map_of(needed), name);
+	handle = open_with_needed(lib, i + 1);
+	if (needed && handle) /* who failed is to have his dlerror() */
+		dlclose(needed);
+	return handle;
+}
+
+static void *library_load(struct library *lib, int fd)
+{
+	void *handle;
+
+	/* With a namespace of its own it starts from nothing, and each call would make one more. */
+	if ((lib->mode & RTLD_NOLOAD) || (lib->has_ns && lib->ns == LM_ID_NEWLM) || !elf_map(&lib->elf, fd))
+		return real_open(lib, lib->name, lib->mode);
+	lib->rpath = elf_string(&lib->elf, elf_value(&lib->elf, DT_RPATH));
+	lib->runpath = elf_string(&lib->elf, elf_value(&lib->elf, DT_RUNPATH));
+	handle = open_with_needed(lib, 0);
+	elf_unmap(&lib->elf);
+	return handle;
+}
+
+/* ---- dlerror() calls the library as it is called ------------------------------------------------------------------------- */
+
+static _Thread_local struct {
+	char name[LIBRARY_NAME]; /* of the last that failed, to ld.so */
+	char *path, *text;
+} failed;
+
+static void failure_note(const struct library *lib)
+{
+	free(failed.path);
+	failed.path = strdup(lib->called);
+	memcpy(failed.name, lib->name, sizeof failed.name);
+}
+
+EXPORT char *dlerror(void)
+{
+	char *said = REAL(dlerror)();
+	size_t n = strlen(failed.name), bytes;
+
+	if (likely(!n) || !said || !failed.path || strncmp(said, failed.name, n))
+		return said;
+	free(failed.text);
+	bytes = strlen(failed.path);
+	failed.text = malloc(bytes + strlen(said + n) + 1);
+	if (!failed.text)
+		return said;
+	memcpy(failed.text, failed.path, bytes);
+	strcpy(failed.text + bytes, said + n);
+	return failed.text;
+}
+
+/* ---- dlopen() ------------------------------------------------------------------------------------------------------------ */
+
+/* NULL: dlerror() says why. */
+static void *library_open(struct library *lib)
+{
+	void *handle = real_open(lib, lib->called, lib->mode | RTLD_NOLOAD);
+	int fd = handle ? -1 : library_file(&lib->w, lib->name);
+	struct link_map *map;
+
+	if (fd == SESSION_ELSEWHERE)
+		return real_open(lib, lib->w.native, lib->mode);
+	if (fd < 0 && !handle && fd != -ENOENT) /* ld.so says that it is not there */
+		shim_log("cannot load", lib->w.path, fd);
+	if (fd >= 0) {
+		handle = library_load(lib, fd);
+		process_close(fd);
+		map = map_of(handle);
+		if (map && !strcmp(map->l_name, lib->name)) /* not loaded before, by another name */
+			library_call(map, lib->called);
+		else if (!handle)
+			failure_note(lib);
+	}
+	return handle;
+}
+
+/* NULL: it is not of ours. */
+static COLD struct library *library_named(const char *path)
+{
+	struct library *lib = malloc(sizeof *lib);
+	int ours = lib ? path_find(&lib->w, AT_FDCWD, path) : 0;
+
+	if (ours > 0)
+		return lib;
+	free(lib);
+	return NULL;
+}
+
+static inline struct library *library_ours(const char *path)
+{
+	return unlikely(shim.active) && path && strchr(path, '/') && path_maybe(AT_FDCWD, path) ? library_named(path)
+												: NULL;
+}
+
+static COLD void *library_open_for(struct library *lib, const char *path, bool has_ns, Lmid_t ns, int mode)
+{
+	void *handle;
+
+	lib->wanted_by = NULL;
+	lib->depth = 0;
+	lib->has_ns = has_ns;
+	lib->ns = ns;
+	lib->mode = mode;
+	lib->called = path;
+	handle = library_open(lib);
+	free(lib);
+	return handle;
+}
+
+/* The call at the end is a jump, however we are compiled. */
+#ifdef __clang__
+#define JUMPS
+#define JUMP __attribute__((musttail)) return
+#else
+#define JUMPS __attribute__((optimize("O2")))
+#define JUMP  return
+#endif
+
+JUMPS EXPORT void *dlopen(const char *path, int mode)
+{
+	struct library *lib = library_ours(path);
+
+	if (unlikely(lib))
+		return library_open_for(lib, path, false, LM_ID_BASE, mode);
+	JUMP REAL(dlopen)(path, mode);
+}
+
+JUMPS EXPORT void *dlmopen(Lmid_t ns, const char *path, int mode)
+{
+	struct library *lib = library_ours(path);
+
+	if (unlikely(lib))
+		return library_open_for(lib, path, true, ns, mode);
+	JUMP REAL(dlmopen)(ns, path, mode);
+}

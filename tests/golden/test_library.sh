@@ -1,0 +1,75 @@
+# dlopen: shared libraries, what they need, and the modules of python and perl, loaded from the prefix.
+twice() { echo "int $1_value = $2; int $1(void) { return $1_value; }"; }
+library() { gcc -shared -fPIC -O1 -x c -o "$@"; }
+opener() { # a program that opens what it is told to
+	gcc -O1 -o opener -x c - "$@" <<'EOF'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+static int named(struct dl_phdr_info *l, size_t n, void *name) { (void)n; return !strcmp(l->dlpi_name, name); }
+static void *opened(const char *path, int mode) {
+	void *l = dlopen(path, mode);
+	char *why = l ? NULL : dlerror();
+	printf("%s: %s\n", path, l ? "opened" : why ? why : "not loaded");
+	return l;
+}
+int main(int argc, char **argv) {
+	void *first = NULL, *l;
+	int (*f)(void), *value;
+	Dl_info about;
+	for (int i = 2; i < argc; i++) {
+		opened(argv[i], RTLD_NOW | RTLD_NOLOAD);
+		l = opened(argv[i], RTLD_NOW);
+		if (!l) continue;
+		if (i == 2) first = l; else printf("%s the first\n", l == first ? "it is" : "it is not");
+		printf("again: %d %d\n", dlopen(argv[i], RTLD_LAZY) == l, dlopen(argv[i], RTLD_NOW | RTLD_NOLOAD) == l);
+		f = (int (*)(void))dlsym(l, argv[1]);
+		if (!f) { printf("%s\n", dlerror()); continue; }
+		value = dlsym(l, strcat(strcpy((char[64]){0}, argv[1]), "_value"));
+		printf("%d\n", f());
+		if (value) ++*value;
+		dladdr(f, &about);
+		printf("in %s: %d\n", about.dli_fname, dl_iterate_phdr(named, argv[i]));
+	}
+	l = opened(argv[2], RTLD_NOW | RTLD_NOLOAD);
+	for (int i = 0; l && i < 99 && !dlclose(first); i++) ;
+	opened(argv[2], RTLD_NOW | RTLD_NOLOAD);
+	printf("%s\n", dlerror() ? "an error" : "no error");
+	return 0;
+}
+EOF
+}
+case_open() { twice a 7 | library a.so -; ln -s a.so link.so; cp a.so other.so; opener; ./opener a "$D/a.so" "$D/link.so" "$D/other.so"; (cd docs && ../opener a ../a.so); rm -f ./*.so opener; }
+case_errors() { twice a 7 | library a.so -; echo 'int none(void); int a(void) { return none(); }' | library b.so -; opener; ./opener a "$D/nothing.so" "$D/words.txt" "$D/docs" "$D/b.so"; cp a.so c.so; chmod 0 a.so; head -c 40 c.so > d.so; ./opener a "$D/d.so"; ./opener zzz "$D/c.so"; rm -f ./*.so opener; }
+case_needed() {
+	mkdir -p lib/deep; twice c 3 | library lib/deep/libc3.so -; echo 'int c(void); int b(void) { return c() * 10; }' | library lib/libb.so - -Wl,-soname,libb.so -Llib/deep -lc3 -Wl,--disable-new-dtags,-rpath,'${ORIGIN}/deep'
+	echo 'int b(void), c(void); int a(void) { return b() + c(); }' | library a.so - -Llib -lb -Llib/deep -lc3 -Wl,--enable-new-dtags,-rpath,'/nowhere:$ORIGIN/lib:$ORIGIN/lib/deep'
+	echo 'int b(void); int d(void) { return b() + 1; }' | library d.so - -Llib -lb -Wl,--disable-new-dtags,-rpath,'$ORIGIN/lib'
+	opener; ./opener a "$D/a.so"; ./opener d "$D/d.so" "$D/a.so"; ./opener b "$D/lib/libb.so" "$D/d.so"; mv lib/libb.so x; ./opener a "$D/a.so"; rm -rf ./*.so lib x opener
+}
+case_needed_by_path() { twice c 3 | library c.so -; echo 'int c(void); int a(void) { return c() + 1; }' | library a.so - "$D/c.so"; readelf -d a.so | grep -c "$D/c.so"; opener; ./opener a "$D/a.so"; rm -f ./*.so opener; }
+case_library_path() { mkdir l; twice c 3 | library l/libc3.so -; echo 'int c(void); int a(void) { return c() + 1; }' | library a.so - -Ll -lc3; opener; LD_LIBRARY_PATH=$D/l ./opener a "$D/a.so"; rm -rf a.so l opener; }
+case_name_alone() { d=$(mktemp -d); twice a 7 | library "$d/liba9.so" -; opener "-Wl,--enable-new-dtags,-rpath,$d"; ./opener a liba9.so | sed "s,$d,,g"; ./opener a nothing.so; rm -rf "$d" opener; }
+case_not_closed() { twice a 7 | library a.so -; python3 -I -B -c 'import ctypes, os, sys
+numbers = lambda: sorted(f for f in os.listdir("/proc/self/fd") if int(f) < 100)
+before = numbers()
+l = [ctypes.CDLL(sys.argv[1]) for _ in range(3)]
+print(numbers() == before, len({x._handle for x in l}), ctypes.c_int.in_dll(l[0], "a_value").value)
+os.remove(sys.argv[1])
+print(l[0].a(), ctypes.CDLL(sys.argv[1]).a())' "$D/a.so"; }
+case_python() {
+	mkdir site; cp "$(python3 -c 'import _json; print(_json.__file__)')" "$(python3 -c 'import _bisect as m, _queue as q; print(getattr(m, "__file__", q.__file__))')" site
+	PYTHONPATH=$D/site python3 -B -c 'import _json, _queue, os, sys
+print(_json.__file__.startswith(sys.argv[1]), _json.scanstring("one\" two", 0), _queue.SimpleQueue().qsize())
+import json; print(json.dumps({"a": [1, 2.5, None]}), json.c_make_encoder is not None)
+open(sys.argv[1] + "/bad.so", "w").write("no library")
+try: import bad
+except ImportError as e: print(str(e).replace(sys.argv[1], ""))' "$D/site"
+	rm -r site
+}
+case_perl() {
+	arch=$(perl -MConfig -e 'print $Config{archlib}'); mkdir -p p/auto/List/Util p/List; cp "$arch/List/Util.pm" p/List; cp "$arch/auto/List/Util/Util.so" p/auto/List/Util
+	PERL5LIB=$D/p perl -e 'use List::Util qw(sum max); print "$INC{q(List/Util.pm)}\n", sum(1 .. 10), " ", max(3, 9, 2), "\n"; print grep { m(/p/auto/) } @DynaLoader::dl_shared_objects'; echo; rm -r p
+}
