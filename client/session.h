@@ -57,7 +57,7 @@ struct session_request {
 	uint32_t mode;
 	uint32_t must_be_dir; /* the path ended in a slash */
 	uint32_t uid,
-		gid; /* the caller's effective ids; root alone is believed, who need not be who connected any more */
+		gid; /* the caller's ids for files; root alone is believed, who need not be who connected any more */
 	int64_t a, b;
 };
 

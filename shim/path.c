@@ -33,7 +33,8 @@ static int cwd_ask(void)
 {
 	struct stat st;
 
-	if (sys_fstatat(AT_FDCWD, ".", &st, 0) || st.st_nlink)
+	/* Not ".", which takes a permission that another user has not got. */
+	if (sys_fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH) || st.st_nlink)
 		return CWD_REAL;
 	return record_lookup(st.st_dev, st.st_ino);
 }

@@ -445,6 +445,20 @@ EXPORT int forkpty(int *terminal, char *name, const struct termios *termios, con
 	return pid;
 }
 
+/* ---- file system ids: a thread's own -------------------------------------------------------------------------------------- */
+
+EXPORT int setfsuid(uid_t uid)
+{
+	atomic_store(&session_fsids, true);
+	return REAL(setfsuid)(uid);
+}
+
+EXPORT int setfsgid(gid_t gid)
+{
+	atomic_store(&session_fsids, true);
+	return REAL(setfsgid)(gid);
+}
+
 /* ---- umask -------------------------------------------------------------------------------------------------------------------- */
 
 #define UMASK_UNKNOWN (-1)

@@ -42,6 +42,9 @@ bool session_private(int fd);
 /* Lowest number that may be; INT_MAX: none. */
 extern _Atomic int session_private_low;
 
+/* A thread may have file system ids of its own, which else are the effective ones. */
+extern _Atomic bool session_fsids;
+
 /* The page cache, or NULL. */
 const struct session_cache *session_cache(void);
 

@@ -226,6 +226,8 @@ EXPORT long syscall(long number, ...)
 			LED(readlinkat, readlinkat(a[0], P(1), P(2), a[3]))
 			LED(faccessat, faccessat(a[0], P(1), a[2], 0))
 			LED(faccessat2, faccessat(a[0], P(1), a[2], a[3]))
+			LED(setfsuid, setfsuid(a[0]))
+			LED(setfsgid, setfsgid(a[0]))
 			LED(copy_file_range, copy_file_range(a[0], P(1), a[2], P(3), a[4], a[5]))
 #ifdef SYS_open
 			LED(open, open_common(AT_FDCWD, P(0), a[1], a[2]))

@@ -1,8 +1,11 @@
 /* test_faults.c: addresses where nothing is, counts beyond reason, names too long or odd, and no descriptor left. */
+#include <pthread.h>
 #include <stdint.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "tests/posix/check.h"
@@ -251,4 +254,40 @@ TEST(faults, another_user)
 	CHECK_INT(st.st_gid, 1234);
 	CHECK_INT(stat(scratch("dir"), &st), 0);
 	CHECK_INT(st.st_uid, 1234);
+}
+
+/* As a server does that works for others: a thread's own ids, and back. */
+static void *as_another(void *unused)
+{
+	setfsgid(1234);
+	setfsuid(1234);
+	CHECK_ERRNO(open("mine", O_RDONLY), EACCES);
+	CHECK_INT(close((int)CHECK(open("his", O_WRONLY | O_CREAT | O_EXCL, 0600))), 0);
+	CHECK_INT(syscall(SYS_setfsuid, 0), 1234);
+	CHECK_INT(close((int)CHECK(open("mine", O_RDONLY))), 0);
+	CHECK_INT(syscall(SYS_setfsuid, 1234), 0);
+	CHECK_ERRNO(open("mine", O_RDONLY), EACCES);
+	return unused;
+}
+
+TEST(faults, ids_of_a_thread)
+{
+	pthread_t thread;
+	struct stat st;
+
+	make_file("mine", "x");
+	if (geteuid())
+		return;
+	CHECK_INT(chmod(scratch("mine"), 0600), 0);
+	CHECK_INT(chmod(test_dir, 0777), 0);
+	CHECK_INT(IN_CHILD({
+			  CHECK_INT(chdir(test_dir), 0);
+			  CHECK_INT(pthread_create(&thread, NULL, as_another, NULL), 0);
+			  CHECK_INT(pthread_join(thread, NULL), 0);
+			  CHECK_INT(close((int)CHECK(open(scratch("mine"), O_RDONLY))), 0);
+		  }),
+		  0);
+	CHECK_INT(stat(scratch("his"), &st), 0);
+	CHECK_INT(st.st_uid, 1234);
+	CHECK_INT(st.st_gid, 1234);
 }
