@@ -414,6 +414,36 @@ void aio_content(struct aiocb *const list[], int count)
 			fd_content(list[i]->aio_fildes);
 }
 
+/* All that was asked for on this descriptor before is done; libc keeps the order. */
+static void aio_await(int fd)
+{
+	struct aiocb last = {.aio_fildes = fd, .aio_sigevent.sigev_notify = SIGEV_NONE};
+	const struct aiocb *list[] = {&last};
+
+	if (REAL(aio_fsync)(O_DSYNC, &last))
+		return;
+	while (aio_error(&last) == EINPROGRESS)
+		aio_suspend(list, 1, NULL);
+	aio_return(&last);
+}
+
+/* Published here and now, so that it is when the program is told, and if it fails it is this call that does. */
+EXPORT int aio_fsync(int operation, struct aiocb *cb)
+{
+	struct ofd of;
+	long rc = 0;
+
+	if (unlikely(ofd_find(&of, cb->aio_fildes, KIND(STAGED))) && (operation == O_SYNC || operation == O_DSYNC)) {
+		aio_await(of.fd);
+		rc = op_sync(&of);
+	}
+	if (rc >= 0)
+		return REAL(aio_fsync)(operation, cb);
+	errno = (int)-rc;
+	return -1;
+}
+EXPORT_ALIAS(aio_fsync, aio_fsync64)
+
 long op_eopnotsupp(void)
 {
 	return -EOPNOTSUPP;

@@ -76,8 +76,8 @@ static uintptr_t up(size_t n)
 	return (n + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
 }
 
-/* The pages of [at, at + n) are no mappings of before any more. Their records, each once. */
-static unsigned regions_take(const void *at, size_t n, int records[REGIONS])
+/* The records that are mapped in the pages of [at, at + n), each once. gone: and are no more. */
+static unsigned regions_in(const void *at, size_t n, int records[REGIONS], bool gone)
 {
 	uintptr_t from = (uintptr_t)at, to = from + up(n);
 	unsigned found = 0;
@@ -94,7 +94,8 @@ static unsigned regions_take(const void *at, size_t n, int records[REGIONS])
 			seen++;
 		if (seen == found)
 			records[found++] = r->record;
-		region_cut(r, from, to);
+		if (gone)
+			region_cut(r, from, to);
 	}
 	unlock(&saved);
 	return found;
@@ -119,7 +120,7 @@ static COLD long unmapped(const void *at, size_t n)
 
 	if (session_vfork_child())
 		return 0; /* the memory is its parent's */
-	return published(records, regions_take(at, n, records));
+	return published(records, regions_in(at, n, records, true));
 }
 
 static void note(void *at, size_t n, int fd, off_t off)
@@ -165,6 +166,37 @@ EXPORT int munmap(void *at, size_t n)
 	return -1;
 }
 
+static COLD long synced(const void *at, size_t n)
+{
+	int records[REGIONS];
+	unsigned found = regions_in(at, n, records, false);
+	long rc = 0;
+
+	for (unsigned i = 0; i < found; i++) {
+		struct call c;
+		long one;
+
+		call_record(&c, SESSION_SYNC, records[i]);
+		one = session_call(&c);
+		rc = rc ? rc : one;
+	}
+	return rc;
+}
+
+EXPORT int msync(void *at, size_t n, int flags)
+{
+	int rc = REAL(msync)(at, n, flags);
+	long failed;
+
+	if (likely(!atomic_load(&count)) || rc || !(flags & MS_SYNC))
+		return rc;
+	failed = synced(at, n);
+	if (failed >= 0)
+		return 0;
+	errno = (int)-failed;
+	return -1;
+}
+
 /* What was mapped at from, by one mapping, is at to. */
 static COLD void remapped(const void *from, size_t old, void *to, size_t n)
 {
@@ -181,7 +213,7 @@ static COLD void remapped(const void *from, size_t old, void *to, size_t n)
 		if (regions[i].from <= at && at < regions[i].to)
 			moved = regions[i];
 	unlock(&saved);
-	found = regions_take(from, old, records);
+	found = regions_in(from, old, records, true);
 	lock(&saved);
 	if (moved.to)
 		region_add((uintptr_t)to, (uintptr_t)to + up(n), moved.off + (off_t)(at - moved.from), moved.record);

@@ -139,8 +139,17 @@ def test_fsync(server):
     expect("... what was written so far", reader.read("/goosefs/synced"), "text")
     writer.do("os.fdatasync(f)")
     expect("fdatasync too", reader.read("/goosefs/synced"), "text and")
+    writer.do("m = mmap.mmap(f, 4); m[0:4] = b'TEXT'; m.flush(); m[0:4] = b'none'")
+    expect("msync", reader.read("/goosefs/synced"), "TEXT and")
+    writer.do("m[0:4] = b'text'; m.close()")
+    writer.do("""
+cb = (ctypes.c_char * 512)(); ctypes.cast(cb, ctypes.POINTER(ctypes.c_int))[0] = f
+os.pwrite(f, b"Text", 0)
+libc.aio_fsync(os.O_SYNC, cb)""")
+    expect("aio_fsync", reader.read("/goosefs/synced"), "Text and")
+    writer.do("while libc.aio_error(cb): pass")
     writer.do("os.write(f, b' more'); os.close(f)")
-    expect("... and close the rest", reader.read("/goosefs/synced"), "text and more")
+    expect("... and close the rest", reader.read("/goosefs/synced"), "Text and more")
     writer.do(WRITE % "/goosefs/synced" + "os.fsync(f); os.pwrite(f, b'T', 0); os.fsync(f); os.ftruncate(f, 2); os.close(f)")
     expect("again, over what is there", reader.read("/goosefs/synced"), "Te")
     expect("writer", writer.end()[0], 0)

@@ -54,11 +54,18 @@ TEST(aio, writes)
 {
 	char text[] = "text";
 	int fd = (int)CHECK(open(scratch("f"), O_RDWR | O_CREAT, 0600));
-	struct aiocb a = request(fd, text, 4, 0);
+	struct aiocb a = request(fd, text, 4, 0), b = {.aio_sigevent.sigev_notify = SIGEV_NONE};
 
 	CHECK_INT(aio_write(&a), 0);
 	CHECK_INT(finished(&a), 0);
 	CHECK_INT(aio_return(&a), 4);
+	CHECK_INT(aio_write(&a), 0);
+	b.aio_fildes = fd;
+	CHECK_INT(aio_fsync(O_SYNC, &b), 0);
+	CHECK_INT(finished(&b), 0);
+	CHECK_INT(aio_return(&b), 0);
+	CHECK_INT(aio_error(&a), 0);
+	CHECK_ERRNO(aio_fsync(0, &b), EINVAL);
 	close(fd);
 	CHECK_STR(content(scratch("f")), "text");
 }
