@@ -466,3 +466,35 @@ JUMPS EXPORT void *dlmopen(Lmid_t ns, const char *path, int mode)
 		return library_open_for(lib, path, true, ns, mode);
 	JUMP REAL(dlmopen)(ns, path, mode);
 }
+
+/* ---- message catalogues --------------------------------------------------------------------------------------------------- */
+
+static COLD nl_catd catalogue_open(const char *name, int flags)
+{
+	char known[LIBRARY_NAME];
+	struct where w;
+	nl_catd catalogue;
+	int fd = path_find(&w, AT_FDCWD, name);
+
+	if (fd > 0)
+		fd = library_file(&w, known);
+	else if (!fd)
+		fd = SESSION_ELSEWHERE;
+	if (fd == SESSION_ELSEWHERE)
+		return REAL(catopen)(w.native, flags);
+	if (fd < 0) {
+		errno = -fd;
+		return (nl_catd)-1;
+	}
+	catalogue = REAL(catopen)(known, flags);
+	process_close(fd);
+	return catalogue;
+}
+
+/* What has no slash is looked for in NLSPATH, by libc alone. */
+EXPORT nl_catd catopen(const char *name, int flags)
+{
+	if (likely(!shim.active || !strchr(name, '/') || !path_maybe(AT_FDCWD, name)))
+		return REAL(catopen)(name, flags);
+	return catalogue_open(name, flags);
+}

@@ -22,6 +22,7 @@
 #include <ftw.h>
 #include <glob.h>
 #include <mntent.h>
+#include <nl_types.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>

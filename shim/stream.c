@@ -488,6 +488,29 @@ EXPORT char *mktemp(char *template)
 	return template;
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+EXPORT char *tempnam(const char *dir, const char *prefix)
+{
+	const char *set = secure_getenv("TMPDIR");
+	char *name;
+
+	if (likely(!path_maybe(AT_FDCWD, set) && !path_maybe(AT_FDCWD, dir)))
+		return REAL(tempnam)(dir, prefix);
+	dir = is_directory(set) ? set : is_directory(dir) ? dir : P_tmpdir;
+	if (asprintf(&name, "%s/%.5sXXXXXX", dir, prefix && *prefix ? prefix : "file") < 0)
+		return NULL;
+	if (*mktemp(name))
+		return name;
+	free(name);
+	return NULL;
+}
+
 EXPORT char *mkdtemp(char *template)
 {
 	if (likely(!path_maybe(AT_FDCWD, template)))

@@ -73,3 +73,10 @@ case_perl() {
 	arch=$(perl -MConfig -e 'print $Config{archlib}'); mkdir -p p/auto/List/Util p/List; cp "$arch/List/Util.pm" p/List; cp "$arch/auto/List/Util/Util.so" p/auto/List/Util
 	PERL5LIB=$D/p perl -e 'use List::Util qw(sum max); print "$INC{q(List/Util.pm)}\n", sum(1 .. 10), " ", max(3, 9, 2), "\n"; print grep { m(/p/auto/) } @DynaLoader::dl_shared_objects'; echo; rm -r p
 }
+case_catalogue() {
+	printf '$set 1\n1 hallo\n2 welt\n' > m.msg; gencat m.cat m.msg
+	gcc -o say -x c - <<< '#include <nl_types.h>
+#include <stdio.h>
+int main(int c, char **v) { nl_catd d = catopen(v[1], 0); if (d == (nl_catd)-1) perror("catopen"); printf("%s %s\n", catgets(d, 1, 1, "hello"), catgets(d, 1, 2, "world")); return d == (nl_catd)-1 ? 1 : catclose(d); }'
+	./say "$D/m.cat"; ./say ./m.cat; ./say "$D/nothing.cat"; ./say nothing; rm m.cat say
+}

@@ -95,6 +95,29 @@ TEST(temporary, names)
 	CHECK_STR(make(scratch("nothing")), "");
 }
 
+TEST(temporary, names_where_they_are_wanted)
+{
+	char *(*make)(const char *, const char *) =
+		(char *(*)(const char *, const char *))dlsym(RTLD_DEFAULT, "tempnam");
+	char *name, wanted[PATH_MAX];
+
+	snprintf(wanted, sizeof wanted, "%s/prefi", test_dir);
+	name = make(test_dir, "prefix");
+	CHECK_TRUE(name && !strncmp(name, wanted, strlen(wanted)) && strlen(name) == strlen(wanted) + 6);
+	CHECK_ERRNO(access(name, F_OK), ENOENT);
+	free(name);
+	CHECK_INT(setenv("TMPDIR", test_dir, 1), 0);
+	snprintf(wanted, sizeof wanted, "%s/file", test_dir);
+	name = make("/nowhere", NULL);
+	CHECK_TRUE(name && !strncmp(name, wanted, strlen(wanted)));
+	free(name);
+	CHECK_INT(setenv("TMPDIR", scratch("nothing"), 1), 0);
+	name = make(scratch("nothing"), "p");
+	CHECK_TRUE(name && !strncmp(name, "/tmp/p", 6));
+	free(name);
+	CHECK_INT(unsetenv("TMPDIR"), 0);
+}
+
 TEST(sync, returns)
 {
 	int fd = (int)CHECK(open(scratch("f"), O_WRONLY | O_CREAT, 0600));
