@@ -285,7 +285,7 @@ static void locals_override(struct keeper *k, struct inode *in)
 		inode_get(in);
 		l->inode = in;
 		k->locals_overridden++;
-		atomic_store(&rec->content, 1);
+		record_override(k->records, l->record);
 	}
 }
 

@@ -285,6 +285,12 @@ void record_free(struct records *r, int index)
 	lock_drop(&r->lock);
 }
 
+void record_override(struct records *r, int index)
+{
+	atomic_store(&r->table->record[index].content, 1);
+	atomic_fetch_add(&r->table->overrides, 1);
+}
+
 int record_find(struct records *r, dev_t dev, ino_t ino)
 {
 	uint32_t at = session_hash(dev, ino), entry;

@@ -55,6 +55,8 @@ unsigned records_live(struct records *);
 void records_set_keeper(struct records *, pid_t);
 void records_end(struct records *); /* the session is over: who has them mapped looks for another */
 
+/* A LOCAL record's content is another by now. */
+void record_override(struct records *, int index);
 void record_set_attr(struct records *, int index, const struct session_attr *);
 void record_set_path(struct records *, int index, const char *path);
 void record_set_private(struct records *, int index, const struct record_private *);

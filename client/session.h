@@ -128,6 +128,7 @@ struct session_records {
 	_Atomic uint32_t keeper_pid;
 	_Atomic uint32_t
 		used; /* records below have been used, and have their memory: beyond, who reads on a full disk gets SIGBUS */
+	_Atomic uint32_t overrides; /* LOCAL records whose file was written since, counted up */
 	_Atomic uint32_t bucket[SESSION_BUCKETS];
 	struct session_record record[SESSION_RECORDS];
 };

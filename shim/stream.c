@@ -63,15 +63,30 @@ bool stream_flush_ours(void)
 	return all;
 }
 
-/* ---- stdin over a descriptor that was inherited ------------------------------------------------------------------ */
+/* ---- streams that libc does not read alone ----------------------------------------------------------------------- */
+
+_Atomic bool stream_unready;
+
+/*
+ * A stream over a block file moves onto the new content, as read() would move the descriptor, if the file was written since. Until
+ * that happens to any file of the session, a program that reads letter by letter pays a load for each.
+ */
+static const _Atomic uint32_t never;
+const _Atomic uint32_t *_Atomic stream_overrides = &never;
+
+static void stream_note_local(uint32_t word)
+{
+	struct session_records *table = word >= FD_OURS && fdtab_kind(word) == SESSION_LOCAL ? records_map() : NULL;
+
+	if (table)
+		atomic_store(&stream_overrides, &table->overrides);
+}
 
 /*
  * stdin is the one stream that nobody opens: descriptor 0 may have come by exec, dup2() or open() with its bytes by range.
  * It is made content-backed when libc is about to read it, and not before: a shell whose script it is reads by read(2) and
  * shares the offset with its children. The new descriptor has an offset of its own, so that is given back at the end.
  */
-_Atomic bool stream_unready;
-
 static struct {
 	_Atomic int process; /* that took it over; 0: none */
 	int record;
@@ -85,11 +100,11 @@ void stream_note_stdin(uint32_t word)
 
 	atomic_store(&taken.process, 0);
 	atomic_store(&stream_unready, unready);
+	stream_note_local(word);
 }
 
-void stream_ready_slow(FILE *f)
+static void stdin_ready(FILE *f)
 {
-	int saved = errno;
 	uint32_t serial;
 	struct ofd of;
 	int64_t off;
@@ -105,6 +120,17 @@ void stream_ready_slow(FILE *f)
 			atomic_store(&taken.process, (int)sys0(SYS_getpid));
 		}
 	}
+}
+
+void stream_ready_slow(FILE *f)
+{
+	int saved = errno;
+	struct ofd of;
+
+	if (atomic_load_explicit(&stream_unready, memory_order_relaxed))
+		stdin_ready(f);
+	if (f)
+		ofd_find(&of, fileno_unlocked(f), KIND(RANGE)); /* which moves it */
 	errno = saved;
 }
 
@@ -223,6 +249,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 	FILE *f;
 
 	fd_content(fd);
+	stream_note_local(fdtab_word(fd));
 	f = REAL(fdopen)(fd, mode);
 	if (f && unlikely(ofd_find(&of, fd, KIND(STAGED))) && of.writable)
 		stream_note(f);
@@ -319,6 +346,7 @@ static FILE *freopen_ours(long fd, const char *mode, FILE *f)
 		rc = process_dup3((int)fd, fileno(again), strchr(mode, 'e') ? O_CLOEXEC : 0, false);
 		if (rc >= 0 && ofd_find(&of, rc, KIND(STAGED)) && of.writable)
 			stream_note(again);
+		stream_note_local(fdtab_word(rc));
 		if (rc < 0) {
 			REAL(fclose)(again);
 			errno = -rc;

@@ -11,13 +11,18 @@ bool stream_flush_ours(void);
 
 /* Descriptor 0 has its bytes by range, which stdin cannot read; or is not asked about yet. */
 extern _Atomic bool stream_unready;
+/* Not 0: a stream may lie over a block file whose content is another by now. */
+extern const _Atomic uint32_t *_Atomic stream_overrides;
 
 void stream_ready_slow(FILE *f) COLD;
 
 /* Before libc reads or seeks f by itself. */
 static inline void stream_ready(FILE *f)
 {
-	if (unlikely(atomic_load_explicit(&stream_unready, memory_order_relaxed)))
+	const _Atomic uint32_t *overrides = atomic_load_explicit(&stream_overrides, memory_order_relaxed);
+
+	if (unlikely(atomic_load_explicit(&stream_unready, memory_order_relaxed) ||
+		     atomic_load_explicit(overrides, memory_order_relaxed)))
 		stream_ready_slow(f);
 }
 

@@ -134,6 +134,32 @@ TEST(coherence, a_stream_goes_on_reading)
 	fclose(f);
 }
 
+/* By every letter, and over a descriptor; from the middle, where libc has read ahead, and from the end. */
+TEST(coherence, a_stream_of_letters_goes_on_too)
+{
+	FILE *f = fopen(make_file("f", "old\n"), "r"), *g = fdopen((int)CHECK(open(scratch("f"), O_RDONLY)), "r");
+	char *line = NULL;
+	size_t room = 0;
+	int count = 0;
+
+	CHECK_INT(getc(f), 'o');
+	CHECK_INT(getline(&line, &room, g), 4);
+	CHECK_INT(getc(g), EOF);
+	append(scratch("f"), "new\n");
+	while (getc_unlocked(f) != EOF)
+		count++;
+	CHECK_INT(count, 7);
+	clearerr(g);
+	CHECK_INT(getline(&line, &room, g), 4);
+	CHECK_STR(line, "new\n");
+	append(scratch("f"), "end");
+	CHECK_INT(fseek(g, -3, SEEK_END), 0);
+	CHECK_INT(getc(g), 'e');
+	free(line);
+	fclose(f);
+	fclose(g);
+}
+
 TEST(coherence, a_reader_sees_truncation_at_open)
 {
 	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
