@@ -76,7 +76,7 @@ static int inode_record(struct keeper *k, struct inode *in)
 		return -errno;
 	identity.dev = st.st_dev;
 	identity.ino = st.st_ino;
-	inode_attr(k, in, &attr);
+	inode_attr(in, &attr);
 	in->record = record_new(k->records, &identity, &attr, in->path, &private);
 	return in->record < 0 ? in->record : 0;
 }
@@ -221,7 +221,7 @@ bool inode_is(const struct inode *in, uint64_t id)
 	return in->state == INODE_CLEAN && in->id == id;
 }
 
-void inode_attr(struct keeper *k, const struct inode *in, struct session_attr *attr)
+void inode_attr(const struct inode *in, struct session_attr *attr)
 {
 	struct stat st = {0};
 
@@ -235,7 +235,6 @@ void inode_attr(struct keeper *k, const struct inode *in, struct session_attr *a
 		.uid = in->uid,
 		.gid = in->gid,
 		.size = st.st_size,
-		.blksize = k->pages ? (int64_t)page_cache_page_bytes(k->pages) : 4096,
 		.mtime_ns = ns_of(st.st_mtim),
 		.atime_ns = ns_of(st.st_atim),
 		.ctime_ns = ns_of(st.st_ctim),
@@ -246,7 +245,7 @@ void inode_stat(struct keeper *k, const struct inode *in, struct slip_stat *st)
 {
 	struct session_attr attr;
 
-	inode_attr(k, in, &attr);
+	inode_attr(in, &attr);
 	*st = (struct slip_stat){
 		.type = SLIP_FILE,
 		.id = in->id,
@@ -266,7 +265,7 @@ void inode_save(struct keeper *k, struct inode *in)
 	struct record_private private = private_of(in);
 	struct session_attr attr;
 
-	inode_attr(k, in, &attr);
+	inode_attr(in, &attr);
 	record_set_private(k->records, in->record, &private);
 	record_set_attr(k->records, in->record, &attr);
 }

@@ -91,7 +91,7 @@ void inode_rename(struct keeper *, struct inode *, const char *path);
 
 /* Clean, and of this file of the server's? */
 bool inode_is(const struct inode *, uint64_t id);
-void inode_attr(struct keeper *, const struct inode *, struct session_attr *);
+void inode_attr(const struct inode *, struct session_attr *);
 void inode_stat(struct keeper *, const struct inode *, struct slip_stat *); /* as the server will tell it */
 void inode_save(struct keeper *, struct inode *); /* what must survive this process into the record */
 

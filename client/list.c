@@ -85,7 +85,7 @@ static int listing_merge(struct keeper *k, struct listing *l, const char *direct
 			return -ENOMEM;
 		e->staged = true;
 		inode_stat(k, in, &e->st);
-		inode_attr(k, in, &e->attr);
+		inode_attr(in, &e->attr);
 	}
 	qsort(l->entries, l->count, sizeof *l->entries, entry_compare);
 	return 0;

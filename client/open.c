@@ -331,7 +331,7 @@ static int64_t open_inode_locked(struct request *r, struct inode *in, int flags)
 		if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY) /* no close of a writer will tell */
 			publish_event(r->k, in);
 	}
-	inode_attr(r->k, in, &r->reply->attr);
+	inode_attr(in, &r->reply->attr);
 	return reply_fd(r, fd, in->record);
 }
 

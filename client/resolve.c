@@ -24,7 +24,7 @@ static void spot_take(struct keeper *k, struct spot *s, struct inode *in)
 	in->used = ++k->inodes.clock;
 	s->inode = in;
 	s->type = SLIP_FILE;
-	inode_attr(k, in, &s->attr);
+	inode_attr(in, &s->attr);
 	inode_stat(k, in, &s->st);
 }
 

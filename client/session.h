@@ -45,7 +45,7 @@ struct session_attr {      /* fixed width, so that a struct stat of any flavour 
 	uint64_t dev, ino; /* as the program sees them: one dev per mount, ino stable while the session lives */
 	uint32_t mode;     /* with type bits */
 	uint32_t nlink, uid, gid;
-	int64_t size, blksize;
+	int64_t size;
 	int64_t mtime_ns, atime_ns, ctime_ns; /* since the epoch */
 };
 

@@ -170,7 +170,7 @@ static void published(struct job *j)
 	in->id = j->id;
 	in->reserved = in->begun = false;
 	in->hidden = 0;
-	inode_attr(j->k, in, &attr);
+	inode_attr(in, &attr);
 	held.mtime_ns = attr.mtime_ns;
 	held.atime_ns = attr.atime_ns;
 	if (in->ino != in->id)

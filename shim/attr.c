@@ -23,10 +23,18 @@ static struct timespec time_of(int64_t ns)
 	return t;
 }
 
-/* As a disk with blocks of 4 KiB shows it, in units of 512. */
+/*
+ * As on a disk: dbm libraries take the preferred block for the unit of what they write, and readers that seek fetch one of
+ * it at every seek. Who reads from one end to the other loses nothing.
+ */
+#define BLOCK_BYTES 4096
+
+/* Of such blocks, in units of 512. */
 static uint64_t blocks_of(const struct session_attr *attr)
 {
-	return S_ISREG(attr->mode) ? ((uint64_t)attr->size + 4095) / 4096 * 8 : S_ISDIR(attr->mode) ? 8 : 0;
+	if (S_ISDIR(attr->mode))
+		return BLOCK_BYTES / 512;
+	return S_ISREG(attr->mode) ? ((uint64_t)attr->size + BLOCK_BYTES - 1) / BLOCK_BYTES * (BLOCK_BYTES / 512) : 0;
 }
 
 void attr_stat(const struct session_attr *attr, struct stat *st)
@@ -39,7 +47,7 @@ void attr_stat(const struct session_attr *attr, struct stat *st)
 	st->st_uid = attr->uid;
 	st->st_gid = attr->gid;
 	st->st_size = attr->size;
-	st->st_blksize = attr->blksize ?: 4096;
+	st->st_blksize = BLOCK_BYTES;
 	st->st_blocks = (blkcnt_t)blocks_of(attr);
 	st->st_atim = time_of(attr->atime_ns);
 	st->st_mtim = time_of(attr->mtime_ns);
@@ -193,7 +201,7 @@ long op_statx(struct where *w, int flags, unsigned mask, struct statx *stx)
 		return -EFAULT;
 	memset(stx, 0, sizeof *stx);
 	stx->stx_mask = STATX_BASIC_STATS;
-	stx->stx_blksize = (uint32_t)(attr.blksize ?: 4096);
+	stx->stx_blksize = BLOCK_BYTES;
 	stx->stx_nlink = attr.nlink;
 	stx->stx_uid = attr.uid;
 	stx->stx_gid = attr.gid;

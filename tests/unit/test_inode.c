@@ -135,7 +135,7 @@ static void attributes_are_the_staging_files(void **state)
 	assert_int_equal(write(fd, "12345", 5), 5);
 	close(fd);
 	lock_take(&k->lock);
-	inode_attr(k, a, &attr);
+	inode_attr(a, &attr);
 	lock_drop(&k->lock);
 	assert_int_equal(attr.size, 5);
 	assert_int_equal(attr.ino, 77);
