@@ -23,13 +23,23 @@ static unsigned follow(const struct request *r)
 	return r->head->flags & AT_SYMLINK_NOFOLLOW ? 0 : SPOT_FOLLOW;
 }
 
+/* So that the next who asks need not. */
+static void answer_keep(struct request *r, const struct spot *s, int rc, uint64_t generation)
+{
+	if (r->head->record < 0 && !r->head->must_be_dir && (!rc || rc == -ENOENT) && !s->inode && s->until_ms &&
+	    !strcmp(s->path, r->path))
+		record_name(r->k->records, s->path, rc, &s->attr, generation, s->until_ms);
+}
+
 int64_t request_stat(struct request *r)
 {
+	uint64_t generation = records_generation(r->k->records);
 	struct spot s;
 	int rc = request_spot(r, follow(r), &s);
 
 	if (!rc)
 		r->reply->attr = s.attr;
+	answer_keep(r, &s, rc, generation);
 	spot_release(&s);
 	return rc;
 }

@@ -145,6 +145,7 @@ struct spot {
 	struct backend_file file; /* valid if has_file */
 	bool has_file;
 	uint64_t changes; /* metas.changes when it was found */
+	int64_t until_ms; /* what the server said of it is believed so long; 0: no longer than now */
 };
 
 enum { SPOT_FOLLOW = 1, SPOT_FILE = 2 /* bring what it takes to read it, if the server must be asked anyway */ };

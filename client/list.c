@@ -93,7 +93,7 @@ static int listing_merge(struct keeper *k, struct listing *l, const char *direct
 
 /* Under the lock: so that a stat of each costs nothing. */
 static void listing_remember(struct keeper *k, const struct place *at, struct listing *l, const char *directory,
-			     uint64_t changes)
+			     uint64_t changes, uint64_t generation)
 {
 	char path[PATH_MAX];
 
@@ -103,8 +103,11 @@ static void listing_remember(struct keeper *k, const struct place *at, struct li
 		if (e->staged)
 			continue;
 		attr_of_stat(k, at->mount->index, &e->st, &e->attr);
-		if (!path_join(path, directory, e->name))
-			meta_put(k, path, 0, &e->st, changes);
+		if (path_join(path, directory, e->name))
+			continue;
+		meta_put(k, path, 0, &e->st, changes);
+		if (changes == k->metas.changes && k->ttl_ms && !inode_find(k, path))
+			record_name(k->records, path, 0, &e->attr, generation, meta_until(k, path));
 	}
 }
 
@@ -182,13 +185,14 @@ static int listing_take(struct keeper *k, struct spot *s, struct listing **out)
 {
 	struct listing *l = calloc(1, sizeof *l);
 	size_t entries;
-	uint64_t changes;
+	uint64_t changes, generation;
 	int rc;
 
 	if (!l)
 		return -ENOMEM;
 	lock_take(&k->lock);
 	changes = k->metas.changes;
+	generation = records_generation(k->records);
 	lock_drop(&k->lock);
 	rc = s->at.ops->list(s->at.backend, s->at.path, entry_from_server, l);
 	if (l->count)
@@ -197,7 +201,7 @@ static int listing_take(struct keeper *k, struct spot *s, struct listing **out)
 	if (!rc)
 		rc = listing_merge(k, l, s->path);
 	if (!rc)
-		listing_remember(k, &s->at, l, s->path, changes);
+		listing_remember(k, &s->at, l, s->path, changes, generation);
 	lock_drop(&k->lock);
 	entries = l->count;
 	if (!rc)

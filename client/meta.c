@@ -64,6 +64,13 @@ int meta_get(struct keeper *k, const char *path, struct slip_stat *st)
 	return m->rc;
 }
 
+int64_t meta_until(struct keeper *k, const char *path)
+{
+	const struct meta *m = meta_find(k, path);
+
+	return m ? m->until_ms : 0;
+}
+
 void meta_put(struct keeper *k, const char *path, int rc, const struct slip_stat *st, uint64_t changes)
 {
 	struct meta *m = meta_find(k, path);
@@ -99,6 +106,7 @@ void meta_drop(struct keeper *k, const char *path)
 	char parent[PATH_MAX];
 
 	k->metas.changes++;
+	records_changed(k->records);
 	meta_drop_one(k, path);
 	path_parent(path, parent);
 	meta_drop_one(k, parent);

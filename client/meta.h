@@ -22,6 +22,7 @@ struct metas {
 
 /* 0 or -ENOENT as the server said; -EAGAIN: nothing known. */
 int meta_get(struct keeper *, const char *path, struct slip_stat *);
+int64_t meta_until(struct keeper *, const char *path); /* by now_ms(); 0: nothing known */
 /* rc 0 or -ENOENT. changes: metas.changes when the question was asked. */
 void meta_put(struct keeper *, const char *path, int rc, const struct slip_stat *, uint64_t changes);
 void meta_drop(struct keeper *, const char *path);       /* and what its directory's attributes say */

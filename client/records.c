@@ -36,19 +36,25 @@ struct records {
 	int high;
 };
 
+static void seq_begin(_Atomic uint32_t *seq)
+{
+	atomic_store_explicit(seq, atomic_load_explicit(seq, memory_order_relaxed) | 1, memory_order_relaxed);
+	__sync_synchronize();
+}
+
+static void seq_end(_Atomic uint32_t *seq)
+{
+	atomic_store_explicit(seq, atomic_load_explicit(seq, memory_order_relaxed) + 1, memory_order_release);
+}
+
 static void write_begin(struct session_record *rec)
 {
-	uint32_t seq = atomic_load_explicit(&rec->seq, memory_order_relaxed);
-
-	atomic_store_explicit(&rec->seq, seq | 1, memory_order_relaxed);
-	__sync_synchronize();
+	seq_begin(&rec->seq);
 }
 
 static void write_end(struct session_record *rec)
 {
-	uint32_t seq = atomic_load_explicit(&rec->seq, memory_order_relaxed);
-
-	atomic_store_explicit(&rec->seq, seq + 1, memory_order_release);
+	seq_end(&rec->seq);
 }
 
 /* ---- buckets ---------------------------------------------------------------------------------------------------- */
@@ -351,6 +357,66 @@ void records_end(struct records *r)
 {
 	atomic_store(&r->table->version, 0);
 }
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+uint64_t records_generation(struct records *r)
+{
+	return atomic_load(&r->table->generation);
+}
+
+void records_changed(struct records *r)
+{
+	atomic_fetch_add(&r->table->generation, 1);
+}
+
+/* The place of that name, or of one that is worth least; NULL: its memory cannot be had. Under the lock. */
+static struct session_name *name_place(struct records *r, const char *path, uint64_t hash, uint64_t generation)
+{
+	size_t first = (size_t)session_name_set(hash) * SESSION_NAME_WAYS,
+	       page = first * sizeof(struct session_name) / 4096;
+	struct session_name *set = &r->table->name[first], *worst = set;
+
+	if (!atomic_load(&r->table->name_page[page])) {
+		if (space_take(r->fd, offsetof(struct session_records, name) + page * 4096, 4096))
+			return NULL;
+		atomic_store(&r->table->name_page[page], 1);
+	}
+	for (struct session_name *name = set; name < set + SESSION_NAME_WAYS; name++) {
+		if (name->hash == (uint32_t)hash && !strcmp(name->path, path))
+			return name;
+		if (name->generation != generation ||
+		    (worst->generation == generation && name->until_ms < worst->until_ms))
+			worst = name;
+	}
+	return worst;
+}
+
+void record_name(struct records *r, const char *path, int rc, const struct session_attr *attr, uint64_t generation,
+		 int64_t until_ms)
+{
+	size_t n = strlen(path);
+	uint64_t hash = session_name_hash(path, n);
+	struct session_name *name;
+
+	if (n >= sizeof name->path || generation != records_generation(r))
+		return;
+	lock_take(&r->lock);
+	name = name_place(r, path, hash, generation);
+	if (name) {
+		seq_begin(&name->seq);
+		name->hash = (uint32_t)hash;
+		name->rc = rc;
+		name->generation = generation;
+		name->until_ms = until_ms;
+		name->attr = *attr;
+		memcpy(name->path, path, n + 1);
+		seq_end(&name->seq);
+	}
+	lock_drop(&r->lock);
+}
+
+/* ---- one record's parts ------------------------------------------------------------------------------------------ */
 
 void record_set_attr(struct records *r, int index, const struct session_attr *attr)
 {

@@ -57,6 +57,14 @@ void records_end(struct records *); /* the session is over: who has them mapped 
 
 /* A LOCAL record's content is another by now. */
 void record_override(struct records *, int index);
+/* ---- what was answered about names lately (session.h) ---- */
+
+uint64_t records_generation(struct records *); /* to be asked for before it is found out what is kept */
+void records_changed(struct records *);        /* names or attributes were, by the session */
+/* rc 0 or -ENOENT. Nothing is kept that changed since that generation. */
+void record_name(struct records *, const char *path, int rc, const struct session_attr *, uint64_t generation,
+		 int64_t until_ms);
+
 void record_set_attr(struct records *, int index, const struct session_attr *);
 void record_set_path(struct records *, int index, const char *path);
 void record_set_private(struct records *, int index, const struct record_private *);

@@ -67,6 +67,7 @@ static int node_find(struct keeper *k, struct spot *s, unsigned how)
 	int rc;
 
 	spot_release(s);
+	s->until_ms = 0;
 	rc = place_find(k->client, s->path, &s->at);
 	if (rc)
 		return rc;
@@ -80,6 +81,7 @@ static int node_find(struct keeper *k, struct spot *s, unsigned how)
 	}
 	rc = meta_get(k, s->path, &s->st);
 	if (rc != -EAGAIN) {
+		s->until_ms = meta_until(k, s->path);
 		rc = spot_merge(k, s, rc);
 		lock_drop(&k->lock);
 		return rc;
@@ -90,6 +92,7 @@ static int node_find(struct keeper *k, struct spot *s, unsigned how)
 		return rc;
 	lock_take(&k->lock);
 	meta_put(k, s->path, rc, rc ? NULL : &s->st, s->changes);
+	s->until_ms = meta_until(k, s->path);
 	rc = spot_merge(k, s, rc);
 	lock_drop(&k->lock);
 	return rc;

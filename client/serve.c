@@ -8,6 +8,7 @@
 #include "client/path.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,6 +187,27 @@ static void failure_log(const struct request *r, int rc)
 	log_error("%s %s: %s%s%s", op, path, strerror(-rc), *why ? ": " : "", why);
 }
 
+/* May it have changed what a name leads to, or the attributes of that? */
+static bool request_changes(const struct session_request *head)
+{
+	switch (head->op) {
+	case SESSION_HELLO:
+	case SESSION_READ:
+	case SESSION_STAT:
+	case SESSION_LIST:
+	case SESSION_ACCESS:
+	case SESSION_READLINK:
+	case SESSION_STATFS:
+	case SESSION_NAME:
+	case SESSION_STATUS:
+		return false;
+	case SESSION_OPEN:
+		return (head->flags & O_ACCMODE) != O_RDONLY || (head->flags & (O_CREAT | O_TRUNC));
+	default:
+		return true;
+	}
+}
+
 static void request_answer(struct server *s, const struct connection *c, size_t bytes)
 {
 	struct request *r = &s->request;
@@ -209,6 +231,8 @@ static void request_answer(struct server *s, const struct connection *c, size_t 
 		rc = request_parse(r, s->in.payload, bytes);
 	if (!rc)
 		rc = handlers[s->in.head.op](r);
+	if (request_changes(&s->in.head))
+		records_changed(s->k->records);
 	s->out.head.rc = rc;
 	if (rc < 0 && rc != SESSION_ELSEWHERE) {
 		s->out.head.bytes = 0;

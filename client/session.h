@@ -117,6 +117,45 @@ struct session_record {
 	char path[4096]; /* as the program named it: "/goosefs/a/b" */
 };
 
+/*
+ * What the keeper lately answered about names, for whoever asks the same: STAT without its question. An entry is true as long as
+ * until_ms has not come and nothing was changed by the session since it was found out: the keeper counts generation up after each
+ * change, before whoever asked for it hears that it is done. Files staged here have none: their sizes change without the keeper.
+ * A name is in one of the SESSION_NAME_WAYS places of its set; what it really says of a link is said of the link.
+ */
+#define SESSION_NAMES     32768u
+#define SESSION_NAME_WAYS 4u
+
+struct session_name {
+	_Atomic uint32_t seq; /* odd: being changed */
+	uint32_t hash;        /* of path */
+	int32_t rc;           /* 0, or -ENOENT */
+	uint32_t pad;
+	uint64_t generation;
+	int64_t until_ms; /* CLOCK_MONOTONIC */
+	struct session_attr attr;
+	char path[416]; /* longer ones are not kept */
+};
+_Static_assert(sizeof(struct session_name) == 512, "whole pages");
+
+static inline uint64_t session_name_hash(const char *path, uint64_t n)
+{
+	uint64_t h = n, word;
+
+	for (uint64_t i = 0; i < n; i += sizeof word) {
+		word = 0;
+		__builtin_memcpy(&word, path + i, n - i < sizeof word ? n - i : sizeof word);
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+static inline uint32_t session_name_set(uint64_t hash)
+{
+	return (uint32_t)(hash >> 8) & (SESSION_NAMES / SESSION_NAME_WAYS - 1);
+}
+
 #define SESSION_RECORDS 16384u
 #define SESSION_BUCKETS                                                                                                \
 	32768u /* power of two; linear probing; 0: never used, else index + 1; a freed record stays in its bucket */
@@ -128,9 +167,13 @@ struct session_records {
 	_Atomic uint32_t keeper_pid;
 	_Atomic uint32_t
 		used; /* records below have been used, and have their memory: beyond, who reads on a full disk gets SIGBUS */
-	_Atomic uint32_t overrides; /* LOCAL records whose file was written since, counted up */
+	_Atomic uint32_t overrides;  /* LOCAL records whose file was written since, counted up */
+	_Atomic uint64_t generation; /* of names */
 	_Atomic uint32_t bucket[SESSION_BUCKETS];
+	_Atomic uint8_t
+		name_page[SESSION_NAMES * sizeof(struct session_name) / 4096]; /* those that have their memory */
 	struct session_record record[SESSION_RECORDS];
+	struct session_name name[SESSION_NAMES];
 };
 
 static inline uint32_t session_hash(uint64_t dev, uint64_t ino)

@@ -62,11 +62,47 @@ static long attr_give(const struct session_attr *attr, struct stat *st)
 	return 0;
 }
 
+/* What session.h says of names. -EAGAIN: the keeper must be asked. */
+static long name_known(const struct session_records *table, const struct where *w, struct session_attr *attr)
+{
+	size_t n = strlen(w->path), first;
+	uint64_t hash = session_name_hash(w->path, n);
+	struct timespec now;
+
+	first = (size_t)session_name_set(hash) * SESSION_NAME_WAYS;
+	if (n >= sizeof table->name->path ||
+	    !atomic_load_explicit(&table->name_page[first * sizeof *table->name / 4096], memory_order_acquire))
+		return -EAGAIN;
+	for (size_t i = first; i < first + SESSION_NAME_WAYS; i++) {
+		const struct session_name *name = &table->name[i];
+		uint32_t seq = atomic_load_explicit(&name->seq, memory_order_acquire);
+		uint64_t generation = name->generation;
+		int64_t until_ms = name->until_ms;
+		long rc = name->rc;
+
+		if ((seq & 1) || name->hash != (uint32_t)hash || memcmp(name->path, w->path, n + 1) != 0)
+			continue;
+		*attr = name->attr;
+		atomic_thread_fence(memory_order_acquire);
+		if (seq != atomic_load_explicit(&name->seq, memory_order_relaxed))
+			continue;
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+		if (generation != atomic_load_explicit(&table->generation, memory_order_acquire) ||
+		    until_ms <= now.tv_sec * 1000 + now.tv_nsec / 1000000)
+			return -EAGAIN;
+		return rc;
+	}
+	return -EAGAIN;
+}
+
 static long stat_where(struct where *w, struct session_attr *attr, int flags)
 {
+	const struct session_records *table = w->record < 0 && w->end == PATH_NAME ? records_map() : NULL;
 	struct call c;
-	long rc;
+	long rc = table ? name_known(table, w, attr) : -EAGAIN;
 
+	if (rc == -ENOENT || (!rc && (!S_ISLNK(attr->mode) || (flags & AT_SYMLINK_NOFOLLOW))))
+		return rc;
 	call_where(&c, SESSION_STAT, w);
 	c.request.flags = (uint32_t)flags & AT_SYMLINK_NOFOLLOW;
 	rc = call_do(&c, w);

@@ -77,7 +77,7 @@ done
 mkfifo "$HOME/hold"
 exec 9<>"$HOME/hold"
 cat >"$HOME/session.py" <<'EOP'
-import errno, os, signal, sys, time
+import errno, glob, os, signal, sys, time
 server, sig, longest = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 def fails(what, call):
     began = time.time()
@@ -92,6 +92,13 @@ def fails(what, call):
 fd = os.open("/a/kept", os.O_WRONLY | os.O_CREAT)
 os.write(fd, b"not lost")
 os.kill(server, sig)
+def runs(thread):
+    try:
+        return open(thread + "/stat").read().rsplit(")", 1)[1].split()[0] not in "TZX"
+    except OSError:
+        return False
+while any(map(runs, glob.glob("/proc/%d/task/*" % server))):
+    time.sleep(0.01)
 fails("stat", lambda: os.stat("/a/none"))
 fails("create", lambda: os.open("/a/new", os.O_WRONLY | os.O_CREAT))
 fails("rename", lambda: os.rename("/a/x", "/a/y"))

@@ -936,3 +936,61 @@ TEST(holder, parent_of_an_inherited_directory)
 	close(fds[0]);
 	close(fds[1]);
 }
+
+/* ---- attributes, asked for again and again ------------------------------------------------------------------------ */
+
+static char seen_of(const char *name)
+{
+	struct stat st;
+
+	if (lstat(name, &st))
+		return errno == ENOENT ? '-' : '?';
+	return S_ISDIR(st.st_mode) ? (st.st_mode & 0777) == 0700 ? 'p' : 'd' : S_ISLNK(st.st_mode) ? 'l' : 'f';
+}
+
+static void change(const char *what)
+{
+	int fd = -1;
+
+	switch (*what) {
+	case 'm':
+		_exit(mkdir("d", 0755) != 0);
+	case 'c':
+		_exit(chmod("d", 0700) != 0);
+	case 'r':
+		_exit(rename("d", "e") != 0);
+	case 'x':
+		_exit(rmdir("e") != 0);
+	case 's':
+		_exit(symlink("nowhere", "d") != 0);
+	case 'u':
+		_exit(unlink("d") != 0);
+	case 'f':
+		fd = open("d", O_WRONLY | O_CREAT, 0644);
+		_exit(fd < 0 || write(fd, "x", 1) != 1 || close(fd));
+	default:
+		_exit(9);
+	}
+}
+
+TEST(coherence, attributes_follow_every_change_at_once)
+{
+	/* what a child does, and what "d" and "e" are afterwards */
+	static const char *const steps[] = {"m d-", "c p-", "r -p", "x --", "s l-", "u --", "f f-", "u --", NULL};
+	int status;
+
+	CHECK_INT(chdir(scratch("")), 0);
+	for (int round = 0; round < 5; round++)
+		for (const char *const *step = steps; *step; step++) {
+			pid_t pid = CHECK(fork());
+
+			if (pid == 0)
+				change(*step);
+			CHECK_INT(waitpid(pid, &status, 0), pid);
+			CHECK_INT(status, 0);
+			for (int again = 0; again < 3; again++) {
+				CHECK_INT(seen_of("d"), (*step)[2]);
+				CHECK_INT(seen_of("e"), (*step)[3]);
+			}
+		}
+}

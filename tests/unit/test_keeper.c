@@ -778,6 +778,51 @@ static void range_readers_see_what_is_written_and_keep_what_is_removed(void **st
 	assert_true(eventually(record_is_free, &record));
 }
 
+/* The answer that is kept for whoever asks again; NULL: none that is still true. */
+static const struct session_name *kept(const char *path)
+{
+	uint64_t hash = session_name_hash(path, strlen(path));
+	const struct session_name *name = &s.records->name[(size_t)session_name_set(hash) * SESSION_NAME_WAYS];
+
+	for (unsigned i = 0; i < SESSION_NAME_WAYS; i++, name++)
+		if (name->hash == (uint32_t)hash && !strcmp(name->path, path) &&
+		    name->generation == atomic_load(&s.records->generation) && name->until_ms > now_ms())
+			return name;
+	return NULL;
+}
+
+static void answers_are_kept_until_something_changes(void **state)
+{
+	int dir, record, fd;
+
+	(void)state;
+	put_outside("/f", "four", 4);
+	put_outside("/g", "fifth", 5);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f"), 0);
+	assert_int_equal(kept("/t/f")->rc, 0);
+	assert_int_equal(kept("/t/f")->attr.size, 4);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/none"), -ENOENT);
+	assert_int_equal(kept("/t/none")->rc, -ENOENT);
+	assert_null(kept("/t/g"));
+	dir = session_open(&s, "/t", O_RDONLY, 0);
+	record = s.reply.record;
+	assert_true(session_ask(&s, (struct session_request){.op = SESSION_LIST, .record = record, .b = 4096}, NULL,
+				NULL, 0) > 0);
+	close(dir);
+	assert_int_equal(kept("/t/g")->attr.size, 5);
+
+	assert_int_equal(session_op(&s, SESSION_MKDIR, "/t/d"), 0);
+	assert_null(kept("/t/f"));
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f"), 0);
+	assert_non_null(kept("/t/f"));
+	fd = session_open(&s, "/t/f", O_WRONLY, 0);
+	record = s.reply.record;
+	assert_null(kept("/t/f"));
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/f"), 0);
+	assert_null(kept("/t/f")); /* its size is the kernel's to tell */
+	assert_int_equal(session_close(&s, fd, record), 0);
+}
+
 static bool nothing_hidden(const void *unused)
 {
 	DIR *dir = opendir(root);
@@ -1056,6 +1101,7 @@ int main(void)
 		T(is_not_misled_by_who_reads_its_slots),
 		T(reads_by_range),
 		T(what_cannot_stay_leaves_the_rest_in_the_cache),
+		T(answers_are_kept_until_something_changes),
 		T(range_readers_see_what_is_written_and_keep_what_is_removed),
 		T(gives_local_blocks),
 		T(follows_links),
