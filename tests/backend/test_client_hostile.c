@@ -814,6 +814,7 @@ static void programs_see_numbers_they_can_use(void **state)
 	memcpy(&fs, s.in, sizeof fs);
 	assert_int_equal(fs.bfree, 0);
 	cluster.info.length = INT64_MAX;
+	cluster.info.mode = 0666;
 	fd = session_open(&s, "/g/f", O_RDONLY, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(s.reply.attr.size, INT64_MAX);

@@ -175,6 +175,7 @@ static void old_content_stays_until_the_new_is_complete(void **state)
 
 static void follows_names(void **state)
 {
+	const struct session_request head = {.op = SESSION_MKDIR, .record = -1, .mode = 0755};
 	int record, fd;
 
 	(void)state;
@@ -187,7 +188,7 @@ static void follows_names(void **state)
 	assert_int_equal(sent_bytes("/from"), -1);
 	assert_int_equal(creates(), 1);
 
-	assert_int_equal(session_op(&s, SESSION_MKDIR, "/t/d"), 0);
+	assert_int_equal(session_ask(&s, head, "/t/d", NULL, 0), 0);
 	content_make(10);
 	fd = session_open(&s, "/t/to", O_WRONLY | O_TRUNC, 0);
 	record = s.reply.record;
