@@ -215,7 +215,10 @@ static void settle_state(struct keeper *k, struct inode *in, int rc, uint64_t ch
 	}
 }
 
-/* Unlocked; the inode is busy, by us. Its reference is ours too. */
+/*
+ * Unlocked; the inode is busy, by us. Its reference is ours too. Locked on return, so that we let go of it in the step in which those
+ * who wait hear of it: what they ask next may need its room.
+ */
 static int publish_run(struct keeper *k, struct inode *in, bool sync)
 {
 	uint64_t changes;
@@ -243,7 +246,6 @@ static int publish_run(struct keeper *k, struct inode *in, bool sync)
 	}
 	inodes_weigh(k, in);
 	inodes_trim(k, false);
-	lock_drop(&k->lock);
 	return rc;
 }
 
@@ -277,7 +279,6 @@ static void *publish_thread(void *argument)
 	while ((in = queue_next(k))) {
 		lock_drop(&k->lock);
 		publish_run(k, in, false);
-		lock_take(&k->lock);
 		inode_put(k, in);
 	}
 	k->publisher.threads--;
@@ -342,7 +343,6 @@ static int publish_now(struct keeper *k, struct inode *in, bool sync)
 	inode_get(in);
 	lock_drop(&k->lock);
 	rc = publish_run(k, in, sync);
-	lock_take(&k->lock);
 	in->refs--; /* the caller, who has the lock, still uses it */
 	return rc;
 }
