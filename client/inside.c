@@ -5,12 +5,14 @@
  * which must block all signals, ends the session once everything is published.
  */
 #include "client/keeper.h"
+#include "client/log.h"
 #include "client/slipstream.h"
 
 int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context)
 {
 	struct keeper_options options = {
 		.dir = dir, .ready_fd = -1, .parent_fd = -1, .inside = true, .ready = ready, .ready_context = context};
+	int rc;
 
 	options.lock_fd = session_lock(dir);
 	if (options.lock_fd < 0)
@@ -18,5 +20,7 @@ int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context)
 	options.listen_fd = session_listen(dir);
 	if (options.listen_fd < 0)
 		return options.listen_fd;
-	return keeper_start(&options) ? -1 : 0;
+	rc = keeper_start(&options);
+	log_end(); /* its file is of this thread's table: the next keeper has another */
+	return rc ? -1 : 0;
 }

@@ -115,6 +115,14 @@ int log_open(const char *spec, const char *fallback_path)
 	return rc;
 }
 
+void log_end(void)
+{
+	pthread_mutex_lock(&the_log.lock);
+	the_log.fallback[0] = '\0';
+	log_switch(STDERR_FILENO);
+	pthread_mutex_unlock(&the_log.lock);
+}
+
 static size_t stamp(char *line, size_t size, enum log_level level)
 {
 	struct timespec now;

@@ -14,6 +14,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_NOTE, LOG_LEVEL_DEBU
  * that named any said, else standard error. -EINVAL on an unknown level.
  */
 int log_open(const char *spec, const char *fallback_path);
+void log_end(void); /* back to standard error, as at the beginning; nobody else may be writing */
 void log_write(enum log_level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

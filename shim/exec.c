@@ -36,7 +36,7 @@ static long failed(long rc)
 
 /* ---- the environment ------------------------------------------------------------------------------------------------- */
 
-#define ENV_ADDED 4 /* three of ours, and the end */
+#define ENV_ADDED 5 /* four of ours, and the end */
 
 static const char *env_value(char *const envp[], const char *name)
 {
@@ -65,15 +65,16 @@ static char *env_put(char **to, const char *name, const char *a, const char *b)
 	return text;
 }
 
+/* value "": it is not there. */
 static bool env_same(char *const envp[], const char *name, const char *value)
 {
 	const char *have = env_value(envp, name);
 
-	return have && !strcmp(have, value);
+	return have ? !strcmp(have, value) : !*value;
 }
 
-/* Does this environment lead the shim into the next program? Or does somebody not want it to? */
-static bool env_leads(char *const envp[])
+/* Does this environment lead the shim into the next program, and to its working directory? Or does somebody not want it to? */
+static bool env_leads(char *const envp[], const char *cwd)
 {
 	const char *preload = env_value(envp, "LD_PRELOAD"), *inherit = env_value(envp, "SLIPSTREAM_INHERIT");
 
@@ -81,7 +82,8 @@ static bool env_leads(char *const envp[])
 		return true;
 	return (!*shim.preload || (preload && strstr(preload, shim.preload))) &&
 	       env_same(envp, "SLIPSTREAM_MOUNTS", shim.mounts) &&
-	       (shim.alone || env_same(envp, "SLIPSTREAM_SESSION", shim.session));
+	       (shim.alone || env_same(envp, "SLIPSTREAM_SESSION", shim.session)) &&
+	       env_same(envp, "SLIPSTREAM_CWD", cwd);
 }
 
 static size_t env_count(char *const envp[])
@@ -94,18 +96,19 @@ static size_t env_count(char *const envp[])
 }
 
 /* Room for the text of ours: no more than it takes, for the stack may be small. */
-static size_t env_bytes(char *const envp[])
+static size_t env_bytes(char *const envp[], const char *cwd)
 {
 	const char *preload = env_value(envp, "LD_PRELOAD");
 
 	return strlen(shim.preload) + (preload ? strlen(preload) : 0) + strlen(shim.session) + strlen(shim.mounts) +
-	       sizeof "LD_PRELOAD=:SLIPSTREAM_SESSION=SLIPSTREAM_MOUNTS=" + 3;
+	       strlen(cwd) + sizeof "LD_PRELOAD=:SLIPSTREAM_SESSION=SLIPSTREAM_MOUNTS=SLIPSTREAM_CWD=" + 4;
 }
 
 /* envp with ours in it; out has room for ENV_ADDED more, text for env_bytes(). */
-static void env_lead(char **out, char *const envp[], char *text)
+static void env_lead(char **out, char *const envp[], const char *cwd, char *text)
 {
-	static const char *const ours[] = {"LD_PRELOAD=", "SLIPSTREAM_SESSION=", "SLIPSTREAM_MOUNTS="};
+	static const char *const ours[] = {
+		"LD_PRELOAD=", "SLIPSTREAM_SESSION=", "SLIPSTREAM_MOUNTS=", "SLIPSTREAM_CWD="};
 	const char *preload = env_value(envp, "LD_PRELOAD");
 
 	for (; envp && *envp; envp++) {
@@ -124,6 +127,8 @@ static void env_lead(char **out, char *const envp[], char *text)
 	if (!shim.alone) /* those who are find the session by its mounts */
 		*out++ = env_put(&text, "SLIPSTREAM_SESSION=", shim.session, NULL);
 	*out++ = env_put(&text, "SLIPSTREAM_MOUNTS=", shim.mounts, NULL);
+	if (*cwd)
+		*out++ = env_put(&text, "SLIPSTREAM_CWD=", cwd, NULL);
 	*out = NULL;
 }
 
@@ -247,16 +252,29 @@ static bool any_by_range(bool leaving)
 	return false;
 }
 
-static void content_for(const char *path, bool leaving)
+static void content_for_all(void)
 {
 	struct ofd of;
 
-	/* With the client in this process, the next image has another session: it cannot read by range what is of this one. */
-	if (!any_by_range(leaving) || (!shim.inside && image_enters(path, 0)))
-		return;
 	for (int fd = 0; fd <= last_number(); fd++)
 		if (by_range(fd) && ofd_ask(&of, fd) && of.kind == SESSION_RANGE)
 			ofd_content(&of);
+}
+
+/* With a client in each program the next one has another session: it cannot read by range what is of this one. */
+static void content_for(const char *path, bool leaving)
+{
+	if (any_by_range(leaving) && (shim.inside || !image_enters(path, 0)))
+		content_for_all();
+}
+
+static void content_for_image(int image, bool leaving)
+{
+	char head[HEAD_BYTES] __attribute__((aligned(8)));
+	long n = any_by_range(leaving) ? head_read(image, head) : 0;
+
+	if (n > 0 && (shim.inside || !elf_enters(image, head, (size_t)n)))
+		content_for_all();
 }
 
 static bool any_written(void)
@@ -338,12 +356,47 @@ static long exec_script(const struct script *s, const char *path, char *const ar
 	return exec_named(AT_FDCWD, s->interpreter, with, envp, depth + 1);
 }
 
+/* The client in this process ends with it. */
+static bool session_may_end(const char *path)
+{
+	bool may = !inside_here() || !any_written();
+
+	if (!may)
+		shim_log("files open for writing cannot outlive the client in this process "
+			 "(SLIPSTREAM_CLIENT=process): no exec of",
+			 path, 0);
+	return may;
+}
+
+/* Right before exec, for good: gRPC does not begin again in this process. */
+static void session_end(void)
+{
+	char cwd[CWD_ROOM];
+
+	if (!inside_here())
+		return;
+	cwd_tell(cwd, AT_FDCWD);
+	inside_end();
+	cwd_told(cwd);
+}
+
+/* ... unless there is nothing of that name, as along PATH. */
+static void session_end_for(int dirfd, const char *path)
+{
+	long rc = inside_here() ? sys3(SYS_faccessat, dirfd, path, F_OK) : 0;
+
+	if (rc != -ENOENT && rc != -ENOTDIR)
+		session_end();
+}
+
 static long exec_image(int image, char *const argv[], char *const envp[])
 {
 	long rc;
 
 	if (image < 0)
 		return image;
+	content_for_image(image, true);
+	session_end();
 	rc = sys5(SYS_execveat, image, "", argv, envp, AT_EMPTY_PATH);
 	sys_close(image);
 	return rc;
@@ -370,8 +423,10 @@ static long exec_native(int dirfd, const char *path, char *const argv[], char *c
 
 	if (dirfd == AT_FDCWD) {
 		content_for(path, true);
+		session_end_for(dirfd, path);
 		rc = REAL(execve)(path, argv, envp) ? -errno : 0;
 	} else {
+		session_end_for(dirfd, path);
 		rc = sys5(SYS_execveat, dirfd, path, argv, envp, 0);
 	}
 	return rc == -ENOENT ? exec_missed(dirfd, path, argv, envp, depth) : rc;
@@ -401,19 +456,15 @@ static long exec_named(int dirfd, const char *path, char *const argv[], char *co
 /* With an environment that leads us along. */
 static COLD long exec_leading(int dirfd, const char *path, char *const argv[], char *const envp[])
 {
-	bool leads = env_leads(envp);
-	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp)];
+	char cwd[CWD_ROOM];
+	bool leads = env_leads(envp, cwd_tell(cwd, AT_FDCWD));
+	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp, cwd)];
 
-	if (inside_here() && any_written()) {
-		shim_log("files open for writing cannot outlive the client in this process "
-			 "(SLIPSTREAM_CLIENT=process): no exec of",
-			 path, 0);
+	if (!session_may_end(path))
 		return -EBUSY;
-	}
-	inside_end(); /* a failed exec starts it anew */
 	if (leads)
 		return exec_named(dirfd, path, argv, envp, 0);
-	env_lead(with, envp, text);
+	env_lead(with, envp, cwd, text);
 	return exec_named(dirfd, path, argv, with, 0);
 }
 
@@ -547,22 +598,30 @@ EXPORT int execle(const char *path, const char *first, ...)
 
 static COLD long exec_fd(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	bool leads = env_leads(envp);
-	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp)];
+	char cwd[CWD_ROOM];
+	bool leads = env_leads(envp, cwd_tell(cwd, AT_FDCWD));
+	char *with[leads ? 1 : env_count(envp) + ENV_ADDED], text[leads ? 1 : env_bytes(envp, cwd)];
 	struct script script;
 	struct where w;
 	int image = -1;
 	long rc;
 
 	if (!leads) {
-		env_lead(with, envp, text);
+		env_lead(with, envp, cwd, text);
 		envp = with;
 	}
-	if (path && path[0])
-		return flags ? sys5(SYS_execveat, fd, path, argv, envp, flags) : exec_named(fd, path, argv, envp, 0);
-	rc = path_find_empty(&w, fd, "", flags);
-	if (rc <= 0)
-		return rc < 0 ? rc : sys5(SYS_execveat, fd, path, argv, envp, flags);
+	if (!session_may_end(path ? path : ""))
+		return -EBUSY;
+	if (path && path[0] && !flags)
+		return exec_named(fd, path, argv, envp, 0);
+	rc = path && path[0] ? 0 : path_find_empty(&w, fd, "", flags);
+	if (rc < 0)
+		return rc;
+	if (!rc) {
+		content_for_image(fd, true);
+		session_end();
+		return sys5(SYS_execveat, fd, path, argv, envp, flags);
+	}
 	rc = image_open(&w, &script, &image);
 	if (rc > 0)
 		return exec_script(&script, w.path, argv, envp, 0);
@@ -585,11 +644,11 @@ EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const
 
 /* ---- system and popen: libc spawns the shell, with environ ---------------------------------------------------------------- */
 
-#define WITH_ENVIRONMENT(call)                                                                                         \
+#define WITH_ENVIRONMENT(cwd, call)                                                                                    \
 	do {                                                                                                           \
 		char *with_[env_count(environ) + ENV_ADDED], **was_ = environ;                                         \
-		char text_[env_bytes(environ)];                                                                        \
-		env_lead(with_, environ, text_);                                                                       \
+		char text_[env_bytes(environ, cwd)];                                                                   \
+		env_lead(with_, environ, cwd, text_);                                                                  \
 		environ = with_;                                                                                       \
 		call;                                                                                                  \
 		environ = was_;                                                                                        \
@@ -597,21 +656,23 @@ EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const
 
 EXPORT int system(const char *command)
 {
+	char cwd[CWD_ROOM];
 	int status;
 
-	if (likely(!shim.active || !command || env_leads(environ)))
+	if (likely(!shim.active || !command || env_leads(environ, cwd_tell(cwd, AT_FDCWD))))
 		return REAL(system)(command);
-	WITH_ENVIRONMENT(status = REAL(system)(command));
+	WITH_ENVIRONMENT(cwd, status = REAL(system)(command));
 	return status;
 }
 
 EXPORT FILE *popen(const char *command, const char *mode)
 {
+	char cwd[CWD_ROOM];
 	FILE *f;
 
-	if (likely(!shim.active || env_leads(environ)))
+	if (likely(!shim.active || env_leads(environ, cwd_tell(cwd, AT_FDCWD))))
 		return REAL(popen)(command, mode);
-	WITH_ENVIRONMENT(f = REAL(popen)(command, mode));
+	WITH_ENVIRONMENT(cwd, f = REAL(popen)(command, mode));
 	return f;
 }
 EXPORT_ALIAS(popen, _IO_popen)
@@ -808,6 +869,7 @@ static long spawn_image(const struct spawn_call *c, int image, char *const argv[
 	sys_close(image);
 	if (high < 0)
 		return high;
+	content_for_image(high, false);
 	rc = -REAL(posix_spawn)(c->pid, sys_fd_name(name, high), c->actions, c->attr, argv, c->envp);
 	sys_close(high);
 	return rc;
@@ -852,17 +914,17 @@ static COLD long spawn_search(const struct spawn_call *c, const char *file, char
 static COLD long spawn_ours(struct spawn_call given, const char *file, char *const argv[], bool search)
 {
 	struct spawn_call *c = &given;
-	bool leads = env_leads(c->envp);
-	char *with[leads ? 1 : env_count(c->envp) + ENV_ADDED], text[leads ? 1 : env_bytes(c->envp)];
 	int saved = errno;
+	char cwd[CWD_ROOM];
 	struct spawn s;
-	long rc;
+	long rc = spawn_begin(&s, c->actions);
+	bool leads = env_leads(c->envp, cwd_tell(cwd, s.cwd));
+	char *with[leads ? 1 : env_count(c->envp) + ENV_ADDED], text[leads ? 1 : env_bytes(c->envp, cwd)];
 
 	if (!leads) {
-		env_lead(with, c->envp, text);
+		env_lead(with, c->envp, cwd, text);
 		c->envp = with;
 	}
-	rc = spawn_begin(&s, c->actions);
 	if (s.translated)
 		c->actions = &s.actions;
 	c->cwd = s.cwd;

@@ -30,19 +30,6 @@ struct shim shim;
 int __cxa_atexit(void (*)(void *), void *, void *);
 int __cxa_at_quick_exit(void (*)(void *), void *);
 
-static unsigned number_append(char *out, unsigned long v)
-{
-	char digits[24];
-	unsigned n = 0, written = 0;
-
-	do
-		digits[n++] = (char)('0' + v % 10);
-	while (v /= 10);
-	while (n)
-		out[written++] = digits[--n];
-	return written;
-}
-
 static unsigned text_append(char *line, unsigned at, unsigned size, const char *text)
 {
 	size_t n = text ? strnlen(text, size - at) : 0;
@@ -61,14 +48,14 @@ void shim_log(const char *what, const char *detail, long rc)
 	if (fd < 0)
 		return; /* no session, no log: there is nobody else to tell */
 	n = text_append(line, 0, 40, "error: shim: process ");
-	n += number_append(line + n, (unsigned long)sys0(SYS_getpid));
+	n += sys_number(line + n, (unsigned long)sys0(SYS_getpid));
 	line[n++] = ' ';
 	n = text_append(line, n, 200, what);
 	line[n++] = ' ';
 	n = text_append(line, n, 450, detail);
 	if (rc < 0) {
 		n = text_append(line, n, 470, ": errno ");
-		n += number_append(line + n, (unsigned long)-rc);
+		n += sys_number(line + n, (unsigned long)-rc);
 	}
 	line[n++] = '\n';
 	sys3(SYS_write, fd, line, n);
@@ -190,10 +177,12 @@ __attribute__((constructor)) static void shim_init(void)
 		    !copy(shim.mounts, sizeof shim.mounts, mounts))
 			return;
 	} else {
-		const char *client = getenv("SLIPSTREAM_CLIENT");
+		const char *client = getenv("SLIPSTREAM_CLIENT"), *cwd = getenv("SLIPSTREAM_CWD");
 
 		shim.alone = true;
 		shim.inside = client && !strcmp(client, "process");
+		if (shim.inside && cwd)
+			cwd_told(cwd);
 		if (!start_mounts(shim.mounts, sizeof shim.mounts) || !start_session(shim.mounts))
 			return;
 	}

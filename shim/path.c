@@ -7,7 +7,7 @@
  * A symbolic link on the real system that points into a prefix is looked for only after the real call failed (wrap.c).
  */
 #include "shim/path.h"
-#include "shim/ofd.h"
+#include "shim/op.h"
 #include "shim/session.h"
 #include "shim/sys.h"
 
@@ -28,15 +28,91 @@ void cwd_changed(void)
 	atomic_store_explicit(&cwd, CWD_UNKNOWN, memory_order_release);
 }
 
+/* "device:inode:" of a removed directory: no other has both while this is somebody's working directory. */
+#define CWD_PROOF 48
+
+static char told[CWD_TEXT];
+
+static unsigned cwd_proof(char out[CWD_PROOF], uint64_t dev, uint64_t ino)
+{
+	unsigned n = sys_number(out, dev);
+
+	out[n++] = ':';
+	n += sys_number(out + n, ino);
+	out[n++] = ':';
+	return n;
+}
+
+void cwd_told(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n < sizeof told)
+		memcpy(told, text, n + 1);
+	cwd_changed();
+}
+
+/* What of the text told is a path, if it is about this directory; else NULL. */
+static const char *cwd_told_of(const struct stat *st)
+{
+	char proof[CWD_PROOF];
+	unsigned n = cwd_proof(proof, st->st_dev, st->st_ino);
+
+	return st->st_nlink || strncmp(told, proof, n) ? NULL : told + n;
+}
+
+const char *cwd_tell(char *out, int dirfd)
+{
+	struct session_record *rec = NULL;
+	struct stat st;
+	struct ofd of;
+	unsigned n;
+
+	out[0] = '\0';
+	if (!shim.inside)
+		return out;
+	if (dirfd != AT_FDCWD)
+		rec = ofd_find(&of, dirfd, KIND(DIRECTORY)) ? of.rec : NULL;
+	else if (*told && !sys_fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH) && cwd_told_of(&st))
+		return memcpy(out, told, strlen(told) + 1);
+	else
+		rec = record_get(cwd_record());
+	if (!rec || atomic_load(&rec->deleted))
+		return out;
+	n = cwd_proof(out, rec->kernel_dev, rec->kernel_ino);
+	if (record_path(rec, out + n))
+		out[0] = '\0';
+	return out;
+}
+
+/* The working directory is one of ours, but of another session: into the same one of this session. */
+static COLD int cwd_enter(const char *path)
+{
+	struct where w;
+	struct stat st;
+	long rc;
+
+	w.record = w.fd = -1;
+	w.end = PATH_NAME;
+	memcpy(w.path, path, strlen(path) + 1);
+	rc = op_chdir(&w);
+	if (!rc && !sys_fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH))
+		return record_lookup(st.st_dev, st.st_ino);
+	shim_log("cannot enter the working directory", path, rc);
+	return CWD_REAL;
+}
+
 /* A working directory of ours is a removed directory: nothing else of the kernel's has no link. */
 static int cwd_ask(void)
 {
 	struct stat st;
+	int record;
 
 	/* Not ".", which takes a permission that another user has not got. */
 	if (sys_fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH) || st.st_nlink)
 		return CWD_REAL;
-	return record_lookup(st.st_dev, st.st_ino);
+	record = record_lookup(st.st_dev, st.st_ino);
+	return record < 0 && cwd_told_of(&st) ? cwd_enter(cwd_told_of(&st)) : record;
 }
 
 int cwd_record(void)

@@ -68,4 +68,14 @@ int cwd_record(void);
 /* It changed; asked anew at the next use. */
 void cwd_changed(void);
 
+/*
+ * With a client in each program (SLIPSTREAM_CLIENT=process) the next one has records of its own. SLIPSTREAM_CWD tells it what its
+ * working directory, here dirfd, is called: "device:inode:path", "" if it is none of ours. Returns out, for which there is CWD_ROOM.
+ */
+#define CWD_TEXT (PATH_MAX + 48)
+#define CWD_ROOM (shim.inside ? CWD_TEXT : 1)
+const char *cwd_tell(char *out, int dirfd);
+/* What cwd_tell() said, in the program before, or in a session that was ended since: asked when a relative name is used. */
+void cwd_told(const char *text);
+
 #endif

@@ -101,6 +101,20 @@ static inline char *sys_fd_name(char out[SYS_FD_NAME], int fd)
 	return __builtin_memcpy(at - (sizeof proc - 1), proc, sizeof proc - 1);
 }
 
+/* In decimal, without an end; its length. */
+static inline unsigned sys_number(char *out, unsigned long v)
+{
+	char digits[24];
+	unsigned n = 0, written = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		out[written++] = digits[--n];
+	return written;
+}
+
 /* Room that a thread's stack may not have. Zeroed; NULL: there is none. As safe in a signal handler as the rest. */
 static inline void *sys_room(size_t n)
 {

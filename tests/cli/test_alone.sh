@@ -52,6 +52,25 @@ except OSError as e: print(e.strerror)')" "Device or resource busy"
 is "inside: exec" "$(ours python3 -c 'import os
 open("/goosefs/before", "w").write("before exec")
 os.execv("/bin/cat", ["cat", "/goosefs/before"])')" "before exec"
+is "inside: the working directory of a child" "$(ours bash -c 'cd /goosefs/d; cat f; /bin/pwd; ls; cat ../before; cd /; cat f 2>/dev/null || echo none')" "$(printf 'one\n/goosefs/d\nf\nbefore execnone')"
+is "inside: ... that is moved or removed" "$(ours bash -c 'mkdir -p /goosefs/a/b; cd /goosefs/a/b; rmdir /goosefs/a/b; cat ../nothing 2>&1; mkdir /goosefs/a/b; ls' 2>&1 | sed 's,.*/,,')" "nothing: No such file or directory"
+is "inside: ... over exec" "$(ours python3 -c 'import os
+os.chdir("/goosefs/d")
+try: os.execvp("nothing-of-this-name", ["x"])
+except FileNotFoundError: print(open("f").read(), end="", flush=True)
+os.execvp("cat", ["cat", "f"])')" "$(printf 'one\none')"
+is "inside: ... of what is spawned" "$(ours python3 -c 'import os, subprocess
+os.chdir("/goosefs/d")
+os.waitpid(os.posix_spawn("/bin/cat", ["cat", "f"], os.environ), 0)
+subprocess.run(["cat", "before"], cwd="/goosefs"); os.system("cat f"); print(os.popen("cat f").read(), end="")')" "$(printf 'one\nbefore execone\none')"
+ours cp /bin/echo /goosefs/d/say; printf '#!/bin/sh\ncat f\n' >"$HOME/run"; chmod +x "$HOME/run"; ours cp "$HOME/run" /goosefs/d/run
+is "inside: programs in it" "$(ours bash -c 'cd /goosefs/d; ./say said; ./run; exec ./run')" "$(printf 'said\none\none')"
+# Standard input whose bytes come by range: the next program has another session.
+head -c 3000000 /dev/urandom >"$HOME/big"; ours cp "$HOME/big" /goosefs/big
+sum=$(cksum <"$HOME/big")
+for how in 'cksum < /goosefs/big' 'exec cksum < /goosefs/big' 'exec env cksum < /goosefs/big' 'cp /usr/bin/cksum /goosefs/sum; exec /goosefs/sum < /goosefs/big'; do
+	is "inside: $how" "$(SLIPSTREAM_SHORT_CIRCUIT=false ours sh -c "$how")" "$sum"
+done
 is "nothing left behind but a log that nobody has read" "$(ls "$XDG_RUNTIME_DIR"/slipstream/process-*/records 2>/dev/null)" ""
 unset SLIPSTREAM_CLIENT
 
