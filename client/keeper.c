@@ -130,6 +130,7 @@ static void locks_init(struct keeper *k)
 		lock_init(&k->name[i], LOCK_NAME);
 	lock_init(&k->lock, LOCK_INODE);
 	publisher_init(&k->publisher);
+	pthread_cond_init(&k->caught_up, NULL);
 }
 
 /* Where an earlier keeper of this session stopped. */

@@ -71,6 +71,8 @@ struct keeper {
 	unsigned slots_free_count;
 	struct slot *slots;
 	uint64_t slots_made, directories_made;
+	uint64_t asked, heard; /* watch_catch_up() */
+	pthread_cond_t caught_up;
 };
 
 /* One request, while it is being answered. */
@@ -235,6 +237,8 @@ void listing_free(struct listing *);
 int watch_start(struct keeper *);
 void watch_run(struct keeper *); /* returns when the keeper is to leave */
 void watch_wake(struct keeper *);
+/* Locked, and let go meanwhile: what the kernel had to tell before, it has told. */
+void watch_catch_up(struct keeper *);
 
 /* ---- inhabitants.c --------------------------------------------------------------------------------------------------- */
 

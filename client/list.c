@@ -1,6 +1,6 @@
 /*
- * list.c: LIST. A listing is taken whole when its first entry is asked for, and given out in parts. The names of the
- * session's own files are merged into the server's; ours for replacements on their way are left out.
+ * list.c: LIST and LOCK, of directories. A listing is taken whole when its first entry is asked for, and given out in parts.
+ * The names of the session's own files are merged into the server's; ours for replacements on their way are left out.
  */
 #include "client/keeper.h"
 #include "client/path.h"
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 struct entry {
 	struct slip_stat st;
@@ -272,5 +273,57 @@ int64_t request_list(struct request *r)
 	}
 	rc = listing_give(r, k->of_record[record], r->head->a);
 	lock_drop(&k->lock);
+	return rc;
+}
+
+/* ---- locks ------------------------------------------------------------------------------------------------------ */
+
+/* Has another description of the same directory a lock that this one cannot stand beside? Under the lock. */
+static bool locked_against(struct keeper *k, const struct session_record *mine, uint64_t how)
+{
+	RECORDS_EACH(k, i, RECORD_KIND(DIRECTORY))
+	{
+		const struct session_record *rec = record_at(k->records, i);
+		uint64_t held = atomic_load(&rec->content);
+
+		if (rec != mine && held && (held == LOCK_EX || how == LOCK_EX) && rec->attr.ino == mine->attr.ino &&
+		    rec->attr.dev == mine->attr.dev)
+			return true;
+	}
+	return false;
+}
+
+/* As flock(2) does, what it had is given up first. */
+static int lock_set(struct keeper *k, struct session_record *rec, uint64_t how)
+{
+	atomic_store(&rec->content, 0);
+	if (how == LOCK_UN)
+		return 0;
+	if (locked_against(k, rec, how))
+		watch_catch_up(k); /* whose lock it is may have closed it just now */
+	if (locked_against(k, rec, how))
+		return -EWOULDBLOCK;
+	atomic_store(&rec->content, how);
+	return 0;
+}
+
+/*
+ * The kernel's lock would be on the removed directory that stands for this description alone. The record has it instead, and ends
+ * with the description.
+ */
+int64_t request_lock(struct request *r)
+{
+	struct session_record *rec = record_at(r->k->records, r->head->record);
+	uint64_t how = r->head->flags;
+	int64_t rc = 0;
+
+	if (how != LOCK_SH && how != LOCK_EX && how != LOCK_UN)
+		return -EINVAL;
+	lock_take(&r->k->lock);
+	if (!rec || atomic_load(&rec->kind) != SESSION_DIRECTORY)
+		rc = -EBADF;
+	else
+		rc = lock_set(r->k, rec, how);
+	lock_drop(&r->k->lock);
 	return rc;
 }

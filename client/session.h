@@ -107,7 +107,8 @@ struct session_record {
 	struct session_attr attr; /* STAGED: size and times come from the kernel file instead */
 	_Atomic uint64_t
 		content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper.
-	                             LOCAL: not 0: it was written since, and CONTENT gives the new content */
+	                             LOCAL: not 0: it was written since, and CONTENT gives the new content
+	                             DIRECTORY: the lock it has, LOCK_SH or LOCK_EX; 0: none */
 	_Atomic int64_t size;     /* RANGE */
 	_Atomic int64_t off;      /* RANGE: the file offset; DIRECTORY: index of the next entry */
 	_Atomic uint32_t passing; /* STAGED, LOCAL: descriptors sent to programs whose copy the keeper still has open */

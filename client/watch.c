@@ -148,6 +148,30 @@ static void events_take(struct keeper *k)
 		}
 }
 
+/* ... and who waits for that hears of it. */
+static void events_heard(struct keeper *k, bool last)
+{
+	uint64_t asked;
+
+	lock_take(&k->lock);
+	asked = last ? UINT64_MAX : k->asked;
+	lock_drop(&k->lock);
+	events_take(k);
+	lock_take(&k->lock);
+	k->heard = asked;
+	pthread_cond_broadcast(&k->caught_up);
+	lock_drop(&k->lock);
+}
+
+void watch_catch_up(struct keeper *k)
+{
+	uint64_t mine = ++k->asked;
+
+	watch_wake(k);
+	while (k->heard < mine)
+		pthread_cond_wait(&k->caught_up, &k->lock.mutex);
+}
+
 /* ---- signals ---------------------------------------------------------------------------------------------------- */
 
 static void *settle_thread(void *argument)
@@ -268,7 +292,7 @@ void watch_run(struct keeper *k)
 		if (fds[2].revents && read(k->wake_fd, &wakes, sizeof wakes) < 0 && errno != EAGAIN)
 			log_error("wake: %s", strerror(errno));
 		signals_take(k); /* first: somebody waits in open() */
-		events_take(k);
+		events_heard(k, false);
 		errno = 0;
 		alone |= parent_gone(k, fds[3].revents);
 		if (k->unwatched && now_ms() - counted_ms >= CENSUS_MS) {
@@ -276,10 +300,11 @@ void watch_run(struct keeper *k)
 			counted_ms = now_ms();
 		}
 		if (atomic_load(&k->settled))
-			return;
+			break;
 		if (!alone || !quiet(k))
 			quiet_ms = now_ms();
 		else if (left(k, now_ms() - quiet_ms, &looked_ms))
-			return;
+			break;
 	}
+	events_heard(k, true);
 }

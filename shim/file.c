@@ -394,8 +394,38 @@ EXPORT ssize_t splice(int in, off_t *in_off, int out, off_t *out_off, size_t n, 
 	return REAL(splice)(in, in_off, out, out_off, n, flags);
 }
 
+#define LOCK_NAP_MS 50 /* the longest between two tries */
+
+/* Interrupted by any signal's handler, also by one that has SA_RESTART: the kernel alone knows of that. */
+static COLD long directory_lock(struct ofd *of, int operation)
+{
+	struct timespec nap = {0};
+
+	for (unsigned ms = 1;; ms = ms < LOCK_NAP_MS ? 2 * ms : ms) {
+		struct call c;
+		long rc;
+
+		call_record(&c, SESSION_LOCK, of->record);
+		c.request.flags = (uint32_t)(operation & ~LOCK_NB);
+		rc = session_call(&c);
+		if (rc != -EWOULDBLOCK || (operation & LOCK_NB))
+			return rc;
+		nap.tv_nsec = ms * 1000000L;
+		if (sys4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL))
+			return -EINTR;
+	}
+}
+
 EXPORT int flock(int fd, int operation)
 {
+	struct ofd of;
+	long rc;
+
+	if (unlikely(ofd_find(&of, fd, KIND(DIRECTORY)))) {
+		rc = directory_lock(&of, operation);
+		errno = rc < 0 ? (int)-rc : errno;
+		return rc < 0 ? -1 : 0;
+	}
 	fd_lockable(fd, true);
 	return REAL(flock)(fd, operation);
 }

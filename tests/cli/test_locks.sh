@@ -40,11 +40,13 @@ for i in $(seq 10); do
 	esac
 done
 EOP
-$slipstream run -- sh -c 'echo lock file >/goosefs/lock; : >/goosefs/empty; echo 0 >/goosefs/n'
+$slipstream run -- sh -c 'echo lock file >/goosefs/lock; : >/goosefs/empty; mkdir /goosefs/directory; echo 0 >/goosefs/n'
 for numbers in "1 2 3" "4 5 6"; do for lock in /goosefs/lock /goosefs/empty; do
 	is "flock on $lock, $numbers" "$($slipstream run -- sh -c 'echo 0 >/goosefs/n; for n in '"$numbers"'; do sh "$0/add.sh" $1 $n /goosefs/n & done; wait; cat /goosefs/n' "$HOME" $lock)" 30
 	is "the lock file, after" "$($slipstream run -- cat $lock)" "$([ $lock = /goosefs/lock ] && echo lock file)"
 done; done
+is "flock on a directory" "$($slipstream run -- sh -c 'echo 0 >/goosefs/n; for n in 1 2 4; do sh "$0/add.sh" /goosefs/directory $n /goosefs/n & done; wait; cat /goosefs/n' "$HOME")" 30
+is "... that is held, and let go" "$($slipstream run -- sh -c 'cd /goosefs; flock directory flock -n directory true; echo $?; exec 9<directory; flock 9; flock -w 0.1 directory true; echo $?; exec 9<&-; flock -n directory echo free')" "$(printf '1\n1\nfree')"
 # A lock that flock(1) takes on the shell's descriptor is the shell's, also on a block file.
 is "taken" "$($slipstream run -- sh -c 'exec 8</goosefs/lock 9</goosefs/lock; flock 9; flock -n 8; echo $?; flock -u 9; flock -n 8; echo $?')" "$(printf '1\n0')"
 is "taken by name" "$($slipstream run -- sh -c 'flock /goosefs/lock flock -n /goosefs/lock true; echo $?; flock /goosefs/lock sh -c "flock -n 9; echo \$?" 9>>/goosefs/lock')" "$(printf '1\n1')"

@@ -160,6 +160,50 @@ TEST(coherence, a_stream_of_letters_goes_on_too)
 	fclose(g);
 }
 
+/* A lock on a directory is its description's: shared by dup and fork, gone with the last. */
+TEST(coherence, directories_are_locked_as_files_are)
+{
+	int a, b, copy, go[2];
+	pid_t child;
+	char byte;
+
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	CHECK_INT(mkdir(scratch("e"), 0755), 0);
+	a = (int)CHECK(open(scratch("d"), O_RDONLY | O_DIRECTORY));
+	b = (int)CHECK(open(scratch("e/../d"), O_RDONLY));
+	CHECK_INT(flock(a, LOCK_SH), 0);
+	CHECK_INT(flock(b, LOCK_SH | LOCK_NB), 0);
+	CHECK_ERRNO(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	CHECK_INT(flock(b, LOCK_UN), 0);
+	CHECK_INT(flock(a, LOCK_EX), 0);
+	CHECK_ERRNO(flock(b, LOCK_SH | LOCK_NB), EWOULDBLOCK);
+	CHECK_INT(flock(a, LOCK_EX | LOCK_NB), 0);
+	CHECK_ERRNO(flock(a, 77), EINVAL);
+	copy = (int)CHECK(open(scratch("e"), O_RDONLY)); /* another directory */
+	CHECK_INT(flock(copy, LOCK_EX | LOCK_NB), 0);
+	close(copy);
+	copy = (int)CHECK(dup(a));
+	close(a);
+	CHECK_ERRNO(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	CHECK_INT(pipe(go), 0);
+	child = fork();
+	if (!child) { /* has it, too, and lets go late */
+		close(go[1]);
+		close(b);
+		if (!read(go[0], &byte, 1))
+			usleep(20000);
+		_exit(flock(copy, LOCK_EX | LOCK_NB));
+	}
+	close(go[0]);
+	close(copy);
+	CHECK_ERRNO(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	close(go[1]);
+	CHECK_INT(flock(b, LOCK_EX), 0);
+	CHECK_INT(waitpid(child, &a, 0), child);
+	CHECK_INT(a, 0);
+	close(b);
+}
+
 TEST(coherence, a_reader_sees_truncation_at_open)
 {
 	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
