@@ -407,13 +407,20 @@ static void *library_open(struct library *lib)
 	return handle;
 }
 
+/* Afterwards, as elsewhere, it is too late to look whether a link on the way leads to us: what follows is a jump. */
+static bool library_find(struct where *w, const char *path)
+{
+	int missing = path_maybe(AT_FDCWD, path) ? 0 : (int)sys3(SYS_faccessat, AT_FDCWD, path, F_OK);
+
+	return missing ? path_missed(w, AT_FDCWD, path, -missing) : path_find(w, AT_FDCWD, path) > 0;
+}
+
 /* NULL: it is not of ours. */
 static COLD struct library *library_named(const char *path)
 {
 	struct library *lib = malloc(sizeof *lib);
-	int ours = lib ? path_find(&lib->w, AT_FDCWD, path) : 0;
 
-	if (ours > 0)
+	if (lib && library_find(&lib->w, path))
 		return lib;
 	free(lib);
 	return NULL;
@@ -421,8 +428,7 @@ static COLD struct library *library_named(const char *path)
 
 static inline struct library *library_ours(const char *path)
 {
-	return unlikely(shim.active) && path && strchr(path, '/') && path_maybe(AT_FDCWD, path) ? library_named(path)
-												: NULL;
+	return unlikely(shim.active) && path && strchr(path, '/') ? library_named(path) : NULL;
 }
 
 static COLD void *library_open_for(struct library *lib, const char *path, bool has_ns, Lmid_t ns, int mode)

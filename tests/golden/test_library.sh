@@ -52,6 +52,7 @@ case_needed() {
 case_needed_by_path() { twice c 3 | library c.so -; echo 'int c(void); int a(void) { return c() + 1; }' | library a.so - "$D/c.so"; readelf -d a.so | grep -c "$D/c.so"; opener; ./opener a "$D/a.so"; rm -f ./*.so opener; }
 case_library_path() { mkdir l; twice c 3 | library l/libc3.so -; echo 'int c(void); int a(void) { return c() + 1; }' | library a.so - -Ll -lc3; opener; LD_LIBRARY_PATH=$D/l ./opener a "$D/a.so"; rm -rf a.so l opener; }
 case_name_alone() { d=$(mktemp -d); twice a 7 | library "$d/liba9.so" -; opener "-Wl,--enable-new-dtags,-rpath,$d"; ./opener a liba9.so | sed "s,$d,,g"; ./opener a nothing.so; rm -rf "$d" opener; }
+case_link() { twice a 7 | library a.so -; d=$(mktemp -d); ln -s "$D" "$d/app"; opener; ./opener a "$d/app/a.so" "$D/a.so" "$d/app/nothing.so" | sed "s,$d,,g"; rm -rf "$d" a.so opener; }
 case_not_closed() { twice a 7 | library a.so -; python3 -I -B -c 'import ctypes, os, sys
 numbers = lambda: sorted(f for f in os.listdir("/proc/self/fd") if int(f) < 100)
 before = numbers()
