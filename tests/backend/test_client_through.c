@@ -292,6 +292,29 @@ static void in_new_directories(void **state)
 	slip_client_free(c);
 }
 
+/* Real workers say nothing before the first flush, count chunks, and keep a block locked whose reader just went away. */
+static void strict_workers_are_satisfied(void **state)
+{
+	static const char *const types[] = {"must_cache", "cache_through", "through", "async_through"};
+
+	(void)state;
+	fixture_fault(&server, "strict-headers\nstrict-chunks\nstrict-parents\nstrict-lock\nempty-chunks\n");
+	for (unsigned i = 0; i < 4; i++) {
+		struct slip_client *c = connect_as(types[i], "SHORT_CIRCUIT=no", NULL);
+		struct slip_file *f;
+		char some[10];
+
+		assert_int_equal(put(c, "/g/f", LARGE), 0);
+		assert_int_equal(slip_open(c, "/g/f", O_RDONLY, 0, &f), 0);
+		assert_int_equal(slip_read(f, some, sizeof some), sizeof some);
+		assert_int_equal(slip_close(f), 0);
+		expect_content(c, "/g/f", LARGE);
+		assert_int_equal(slip_unlink(c, "/g/f"), 0);
+		slip_client_free(c);
+	}
+	fixture_fault(&server, "");
+}
+
 /* What was created by one name and is written by another belongs there below. */
 static void renamed_before_it_is_written(void **state)
 {
@@ -581,6 +604,7 @@ int main(void)
 		cmocka_unit_test(replacing),
 		cmocka_unit_test(abandoned),
 		cmocka_unit_test(in_new_directories),
+		cmocka_unit_test(strict_workers_are_satisfied),
 		cmocka_unit_test(renamed_before_it_is_written),
 		cmocka_unit_test(durable_copies),
 		cmocka_unit_test(a_worker_dies_meanwhile),
