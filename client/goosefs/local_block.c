@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,12 +46,23 @@ static void remember_failure(struct backend *b, int64_t block_id, int rc)
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* The path is a peer's word: it must not make us wait (a FIFO), nor pass for a file of another size. */
-static int block_file_open(const char *path, int64_t size)
+/*
+ * The path is a peer's word, and what it leads to is given to a program as bytes of the cluster. So it must not make us
+ * wait (a FIFO), nor pass for a file of another size, nor be just any file that the user may read: block files are called
+ * by their ids.
+ */
+static int block_file_open(const char *path, int64_t block_id, int64_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc = -EOPNOTSUPP;
+	int fd, rc = -EOPNOTSUPP;
 	struct stat st;
+	char name[24];
 
+	snprintf(name, sizeof name, "/%lld", (long long)block_id);
+	if (strcmp(strrchr(path, '/'), name)) {
+		log_note("short circuit: %s is not called as block %lld is", path, (long long)block_id);
+		return rc;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == EACCES || errno == EPERM ? -EACCES : -EOPNOTSUPP;
 	if (fstat(fd, &st))
@@ -85,7 +97,7 @@ static int ask_worker(struct backend *b, const struct ring_worker *worker, int64
 	rc = rpc_stream_recv(stream, b->rpc_timeout_ms, NULL, &reply, &error);
 	if (rc == 1) {
 		if (*reply.path == '/' && (!reply.has_block_size || reply.block_size >= size))
-			fd = block_file_open(reply.path, size);
+			fd = block_file_open(reply.path, block_id, size);
 		rpc_release(&reply);
 	} else if (error.unauthenticated) {
 		worker_spoil(b->workers, worker->address, lease.generation);

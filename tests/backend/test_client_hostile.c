@@ -584,25 +584,60 @@ static void no_file_is_made_of_absurd_blocks(void **state)
 	slip_client_free(c);
 }
 
-/* A block file that is no file, not there, or of another size: the stream has the bytes. */
+static char scratch[64];
+
+/* A file of as many bytes as the file has, or a link to one. */
+static const char *local_file(const char *name, const char *link_to)
+{
+	static char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", scratch, name);
+	if (link_to) {
+		assert_int_equal(symlink(link_to, path), 0);
+		return path;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, honest.length), 0);
+	close(fd);
+	return path;
+}
+
+static int open_block_file(const char *path)
+{
+	struct slip_client *c = connect_client();
+	struct backend_file file;
+	struct place at;
+	int fd;
+
+	cluster.local = path;
+	assert_int_equal(place_find(c, "/g/f", &at), 0);
+	assert_int_equal(at.ops->lookup(at.backend, at.path, &file), 0);
+	fd = at.ops->open_local(at.backend, &file);
+	at.ops->release(at.backend, &file);
+	slip_client_free(c);
+	return fd;
+}
+
+/* No file, not there, of another size, or a file of the user's that has nothing to do with it: the stream has the bytes. */
 static void block_files_are_looked_at(void **state)
 {
-	static const char *const paths[] = {"/", "/dev/zero", "/proc/self/mem", "/nowhere/at/all", "/etc/passwd"};
+	static const char *const paths[] = {"/", "/dev/zero", "/proc/self/mem", "/nowhere/16777216", "16777216"};
+	int fd;
 
 	(void)state;
-	for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++) {
-		struct slip_client *c = connect_client();
-		struct backend_file file;
-		struct place at;
-
-		cluster.local = paths[i];
-		assert_int_equal(place_find(c, "/g/f", &at), 0);
-		assert_int_equal(at.ops->lookup(at.backend, at.path, &file), 0);
-		assert_int_equal(at.ops->open_local(at.backend, &file), -EOPNOTSUPP);
-		at.ops->release(at.backend, &file);
-		assert_int_equal(read_file(c, 1000), 1000);
-		slip_client_free(c);
-	}
+	snprintf(scratch, sizeof scratch, "/tmp/slipstream-test-XXXXXX");
+	assert_non_null(mkdtemp(scratch));
+	for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++)
+		assert_int_equal(open_block_file(paths[i]), -EOPNOTSUPP);
+	assert_int_equal(open_block_file(local_file("secret", NULL)), -EOPNOTSUPP);
+	assert_int_equal(open_block_file(local_file("16777216", "secret")), -EOPNOTSUPP);
+	assert_int_equal(unlink(cluster.local), 0);
+	fd = open_block_file(local_file("16777216", NULL));
+	assert_true(fd >= 0);
+	close(fd);
+	nftw(scratch, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- workers ---------------------------------------------------------------------------------------------------- */
