@@ -15,13 +15,15 @@ OPT       ?= -O2 -g
 SAN       ?=
 WARN      := -Wall -Wextra -Werror
 CFLAGS    ?=
+CPPFLAGS  ?=
+LDFLAGS   ?=
 BASE      := -std=gnu11 -D_GNU_SOURCE -DSLIPSTREAM_VERSION='"$(VERSION)"' -I. -I$(BUILD)/proto $(OPT) $(WARN) \
-             -fvisibility=hidden -fno-omit-frame-pointer -fPIC -pthread -MMD -MP $(SAN)
+             -fvisibility=hidden -fno-omit-frame-pointer -fPIC -pthread -MMD -MP $(SAN) $(CPPFLAGS)
 PC_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 GRPC_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-LDBASE    := -pthread $(SAN) -Wl,--as-needed -Wl,-z,defs
+LDBASE    := -pthread $(SAN) $(LDFLAGS) -Wl,--as-needed -Wl,-z,defs
 ifneq ($(SAN),)
-LDBASE    := -pthread $(SAN)
+LDBASE    := -pthread $(SAN) $(LDFLAGS)
 endif
 
 # The wire: generated C lives in build/proto/goosefs, next to nothing of ours.
@@ -59,7 +61,7 @@ help:
 	@echo "make bench [B=name]      numbers as ratios, and the command that made them"
 	@echo "make install PREFIX=dir  /usr/local unless told; DESTDIR is honoured"
 	@echo "make clean               remove $(BUILD)/"
-	@echo "Settings: CC=clang  OPT='-O0 -g'  V=1 (show commands)  BUILD=dir"
+	@echo "Settings: CC=clang  OPT='-O0 -g'  V=1 (show commands)  BUILD=dir  CFLAGS, CPPFLAGS, LDFLAGS"
 
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h: proto/%.proto $(PROTOS)
 	@mkdir -p $(@D)
@@ -113,6 +115,9 @@ $(BUILD)/bench/%: $(BUILD)/obj/tools/bench/%.o
 $(BUILD)/bench/pump: $(BUILD)/obj/tools/bench/pump.o $(PROTO_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDBASE) -o $@ $^ $(GRPC_LIBS)
+
+# As they are written for an installed header.
+$(BUILD)/obj/docs/examples/%.o: CFLAGS += -Iclient
 
 $(BUILD)/examples/%: $(BUILD)/obj/docs/examples/%.o $(BUILD)/libslipstream-client.so
 	@mkdir -p $(@D)

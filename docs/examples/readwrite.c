@@ -1,10 +1,11 @@
 /*
  * readwrite.c: write a file, list its directory, read it back and compare. All it links is libslipstream-client.so:
  *
- *	cc readwrite.c -lslipstream-client -o readwrite
+ *	LIB=/usr/lib/slipstream    (or PREFIX/lib/slipstream, wherever it was installed)
+ *	cc readwrite.c -L$LIB -Wl,-rpath,$LIB -lslipstream-client -o readwrite
  *	SLIPSTREAM_MOUNTS=/goosefs=goosefs://127.0.0.1:9200/ ./readwrite /goosefs/example
  */
-#include "client/slipstream.h"
+#include <slipstream.h>
 
 #include <errno.h>
 #include <fcntl.h>
