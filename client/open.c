@@ -627,7 +627,7 @@ static int created(struct request *r, const char *path, const struct place *at, 
 static int64_t create_named(struct request *r, const char *path, int flags)
 {
 	struct backend_writer *writer;
-	struct inode *in;
+	struct inode *in = NULL;
 	struct place at;
 	uint64_t id;
 	int64_t rc = place_find(r->k->client, path, &at);
