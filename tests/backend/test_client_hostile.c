@@ -832,6 +832,24 @@ static void programs_get_an_error_and_the_log_a_line(void **state)
 	assert_true(logged("no worker could serve it"));
 }
 
+static void programs_follow_links_only_so_far(void **state)
+{
+	char *target = malloc(PATH_MAX + 100);
+
+	(void)state;
+	memset(target, '/', PATH_MAX + 99);
+	target[PATH_MAX + 99] = '\0';
+	cluster.info.symlink = "f";
+	assert_int_equal(session_op(&s, SESSION_STAT, "/g/f"), -ELOOP);
+	cluster.target = target;
+	assert_int_equal(session_op(&s, SESSION_STAT, "/g/f"), -ENAMETOOLONG);
+	assert_int_equal(session_op(&s, SESSION_READLINK, "/g/f"), -ENAMETOOLONG);
+	cluster.target = "../../../../elsewhere"; /* that is the program's own affair, with the program's own rights */
+	assert_int_equal(session_op(&s, SESSION_STAT, "/g/f"), SESSION_ELSEWHERE);
+	assert_string_equal(s.in, "/elsewhere");
+	free(target);
+}
+
 static void programs_see_numbers_they_can_use(void **state)
 {
 	struct session_statfs fs;
@@ -914,6 +932,7 @@ int main(void)
 		T(workers_that_are_silent_are_not_all_waited_for),
 		K(programs_hear_of_each_name_once),
 		K(programs_get_an_error_and_the_log_a_line),
+		K(programs_follow_links_only_so_far),
 		K(programs_see_numbers_they_can_use),
 	};
 
