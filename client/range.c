@@ -55,17 +55,17 @@ struct range {
 	struct backend_reader *sequential; /* the thread's */
 };
 
+/* The mount stands in it as it is: whatever a cluster says of a file, it gives no other cluster's file its bytes. */
 static uint64_t content_key(const struct spot *s)
 {
-	const uint64_t parts[] = {s->at.mount->index + 1, s->st.id, (uint64_t)s->st.mtime_ms, (uint64_t)s->st.size};
+	const uint64_t parts[] = {s->st.id, (uint64_t)s->st.mtime_ms, (uint64_t)s->st.size};
 	uint64_t key = 0xcbf29ce484222325u;
 
 	for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
 		key = (key ^ parts[i]) * 0x9e3779b97f4a7c15u;
 		key ^= key >> 29;
 	}
-	key &= ~(uint64_t)SESSION_STREAM;
-	return key ? key : 2;
+	return (key >> 8 | (uint64_t)(s->at.mount->index + 1) << 56) & ~(uint64_t)SESSION_STREAM;
 }
 
 static uint64_t stream_key(uint64_t content, int record)

@@ -736,7 +736,7 @@ static void workers_that_are_silent_are_not_all_waited_for(void **state)
 /* ---- a keeper --------------------------------------------------------------------------------------------------- */
 
 static struct session s;
-static char mounts[128];
+static char mounts[256];
 
 static int keeper_exec(struct session *session, int ready)
 {
@@ -746,7 +746,7 @@ static int keeper_exec(struct session *session, int ready)
 static int with_keeper(void **state)
 {
 	honest_again(state);
-	snprintf(mounts, sizeof mounts, "/g=goosefs://%s/", cluster.address);
+	snprintf(mounts, sizeof mounts, "/g=goosefs://%s/;/h=goosefs://%s/", cluster.address, cluster.address);
 	setenv("SLIPSTREAM_MOUNTS", mounts, 1);
 	setenv("SLIPSTREAM_RPC_TIMEOUT", "500ms", 1);
 	setenv("SLIPSTREAM_READ_RETRY", "1", 1);
@@ -851,6 +851,24 @@ static void programs_follow_links_only_so_far(void **state)
 	free(target);
 }
 
+/* Whatever it says of a file: pages of it are found by who reads that mount alone. */
+static void no_cluster_gives_bytes_to_anothers_files(void **state)
+{
+	static const char *const paths[] = {"/g/f", "/h/f"};
+	uint64_t content[2];
+
+	(void)state;
+	cluster.info.length = INT64_MAX; /* by range */
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = session_open(&s, paths[i], O_RDONLY, 0);
+
+		assert_true(fd >= 0);
+		content[i] = atomic_load(&s.records->record[s.reply.record].content);
+		close(fd);
+	}
+	assert_int_not_equal(content[0] >> 56, content[1] >> 56);
+}
+
 static void programs_see_numbers_they_can_use(void **state)
 {
 	struct session_statfs fs;
@@ -935,6 +953,7 @@ int main(void)
 		K(programs_hear_of_each_name_once),
 		K(programs_get_an_error_and_the_log_a_line),
 		K(programs_follow_links_only_so_far),
+		K(no_cluster_gives_bytes_to_anothers_files),
 		K(programs_see_numbers_they_can_use),
 	};
 
