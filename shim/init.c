@@ -9,7 +9,7 @@
 #include "shim/shim.h"
 #include "shim/fdtab.h"
 #include "shim/inside.h"
-#include "shim/path.h"
+#include "shim/prefix.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/report.h"
@@ -89,46 +89,6 @@ static void session_names(const char *log)
 	memcpy(shim.log + n, "/log", sizeof "/log");
 }
 
-/* One "/goosefs=goosefs://host:port/" of the list. */
-static void prefix_add(const char *entry, size_t bytes)
-{
-	const char *equals = memchr(entry, '=', bytes);
-	struct prefix *p = &shim.prefix[shim.prefix_count];
-	char given[PREFIX_MAX], path[PATH_MAX];
-	size_t url_bytes;
-
-	if (!equals || entry[0] != '/' || shim.prefix_count == MOUNTS_MAX || equals - entry >= PREFIX_MAX)
-		return;
-	memcpy(given, entry, (size_t)(equals - entry));
-	given[equals - entry] = '\0';
-	if (path_join(path, "/", given, NULL, NULL) || strlen(path) < 2 || !copy(p->path, sizeof p->path, path))
-		return;
-	p->bytes = (unsigned)strlen(p->path);
-	p->last = strrchr(p->path, '/') + 1;
-	url_bytes = bytes - (size_t)(equals - entry) - 1;
-	while (url_bytes && equals[url_bytes] == '/')
-		url_bytes--;
-	if (url_bytes < sizeof p->url) {
-		const char *colon;
-
-		memcpy(p->url, equals + 1, url_bytes);
-		p->url_bytes = (unsigned)url_bytes;
-		colon = strstr(p->url, "://");
-		p->scheme_bytes = colon ? (unsigned)(colon - p->url) : 0;
-	}
-	shim.prefix_count++;
-}
-
-static void prefixes_parse(const char *mounts)
-{
-	while (*mounts) {
-		size_t n = strcspn(mounts, ";");
-
-		prefix_add(mounts, n);
-		mounts += n + (mounts[n] == ';');
-	}
-}
-
 /*
  * Registered before ld.so's own exit function, so it runs after every destructor, and before libc flushes its streams:
  * the last moment at which a program's files can be closed and their publication waited for.
@@ -188,7 +148,7 @@ __attribute__((constructor)) static void shim_init(void)
 	}
 	session_names(getenv("SLIPSTREAM_LOG"));
 	preload_find(preload);
-	prefixes_parse(shim.mounts);
+	prefix_parse(shim.mounts);
 	report_init(getenv("SLIPSTREAM_REPORT"));
 	shim.inherit = !inherit || strcmp(inherit, "0") != 0;
 	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;

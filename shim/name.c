@@ -291,7 +291,7 @@ static int rename_found(struct pair *p, int from_dirfd, const char *from, int to
 		return REAL(renameat2)(from_dirfd, p->from.native, to_dirfd, p->to.native, flags);
 	if (ours == -EXDEV && (!*from || !*to))
 		ours = -ENOENT;
-	if (ours == -EXDEV && p->from.native == from && path_prefix(p->from.path)) {
+	if (ours == -EXDEV && p->from.native == from && prefix_of(p->from.path)) {
 		/* A source that is not there is told before the device that differs. */
 		call_where(&check, SESSION_STAT, &p->from);
 		check.request.flags = AT_SYMLINK_NOFOLLOW;

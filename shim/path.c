@@ -1,9 +1,8 @@
 /*
  * path.c: is this path ours?
  *
- * An absolute path leads into a prefix by beginning with it, or by a way round that has "//", "/./" or "/../" in it and
- * names the prefix's last component; a relative one by that name too, by a URL, or from a descriptor or a working
- * directory of ours. So a look at its bytes clears nearly every path of a program.
+ * A look at its bytes clears nearly every path of a program (prefix.c), unless it starts from a descriptor or a working
+ * directory of ours.
  * A symbolic link on the real system that points into a prefix is looked for only after the real call failed (wrap.c).
  */
 #include "shim/path.h"
@@ -11,9 +10,6 @@
 #include "shim/session.h"
 #include "shim/sys.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 #include <string.h>
 
 /* ---- the working directory ----------------------------------------------------------------------------------------- */
@@ -127,162 +123,14 @@ int cwd_record(void)
 	return known;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------------ */
+/* ---- could it be ours? --------------------------------------------------------------------------------------------- */
 
-static bool below(const struct prefix *p, const char *path)
+/* In a directory of ours every name is; else the text says it. */
+bool path_relative(int dirfd, const char *path)
 {
-	return !strncmp(path, p->path, p->bytes) && (path[p->bytes] == '/' || path[p->bytes] == '\0');
-}
-
-const struct prefix *path_prefix(const char *path)
-{
-	for (unsigned i = 0; i < shim.prefix_count; i++)
-		if (below(&shim.prefix[i], path))
-			return &shim.prefix[i];
-	return NULL;
-}
-
-int path_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
-{
-	size_t n = strlen(base);
-	enum path_end last = PATH_NAME;
-
-	if (n >= PATH_MAX)
-		return -ENAMETOOLONG;
-	if (out != base)
-		memcpy(out, base, n + 1);
-	if (n == 1)
-		n = 0; /* "/": components bring their own slash */
-	while (*path) {
-		size_t bytes = strcspn(path, "/");
-
-		if (bytes == 2 && path[0] == '.' && path[1] == '.') {
-			while (n && out[--n] != '/')
-				;
-			last = PATH_DOTDOT;
-		} else if (bytes == 1 && path[0] == '.') {
-			last = PATH_DOT;
-		} else if (bytes) {
-			last = path[bytes] == '/' ? PATH_SLASH : PATH_NAME;
-			if (n + bytes + 1 >= PATH_MAX || bytes > NAME_MAX)
-				return -ENAMETOOLONG;
-			out[n] = '/';
-			memcpy(out + n + 1, path, bytes);
-			n += bytes + 1;
-		}
-		out[n] = '\0';
-		if (through && path_prefix(out))
-			*through = true;
-		path += bytes + (path[bytes] == '/');
-	}
-	if (!n)
-		memcpy(out, "/", 2);
-	if (end)
-		*end = last;
-	return 0;
-}
-
-/* "goosefs://host:9200/in/a" or "goosefs:///in/a" as "/goosefs/in/a"; NULL if it is no URL of a mount. */
-static const struct prefix *url_prefix(const char *path, const char **rest)
-{
-	for (unsigned i = 0; i < shim.prefix_count; i++) {
-		const struct prefix *p = &shim.prefix[i];
-		const char *after = path + p->scheme_bytes + 3;
-
-		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes) ||
-		    strncmp(path + p->scheme_bytes, "://", 3))
-			continue;
-		if (*after == '/') {
-			*rest = after;
-			return p;
-		}
-		if (!strncmp(path, p->url, p->url_bytes) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
-			*rest = path + p->url_bytes;
-			return p;
-		}
-	}
-	return NULL;
-}
-
-static bool names_prefix(const char *path)
-{
-	for (unsigned i = 0; i < shim.prefix_count; i++)
-		if (strstr(path, shim.prefix[i].last))
-			return true;
-	return false;
-}
-
-static bool is_url(const char *path)
-{
-	const char *rest;
-
-	return url_prefix(path, &rest) != NULL;
-}
-
-/* Seventeen bytes at p: does a slash, among the first sixteen, have another or a dot behind it? */
-static inline bool untidy_part(const char *p)
-{
-#ifdef __SSE2__
-	const __m128i slashes = _mm_set1_epi8('/'), dots = _mm_set1_epi8('.');
-	__m128i here = _mm_loadu_si128((const __m128i *)p), next = _mm_loadu_si128((const __m128i *)(p + 1));
-	__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(next, slashes), _mm_cmpeq_epi8(next, dots));
-
-	return _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(here, slashes), hit));
-#else
-	for (unsigned i = 0; i < 16; i++)
-		if (p[i] == '/' && (p[i + 1] == '/' || p[i + 1] == '.'))
-			return true;
-	return false;
-#endif
-}
-
-/*
- * Has an absolute path "//" or "/." in it? Without, it is normalised, and its beginning says whose it is. Every path of a
- * program comes by here, so sixteen bytes at a time; the last of them may be looked at twice.
- */
-static inline bool untidy(const char *path)
-{
-	size_t n = strlen(path);
-
-	if (n < 17) {
-		for (size_t i = 0; i < n; i++)
-			if (path[i] == '/' && (path[i + 1] == '/' || path[i + 1] == '.'))
-				return true;
-		return false;
-	}
-	for (size_t at = 0; at + 17 < n; at += 16)
-		if (untidy_part(path + at))
-			return true;
-	return untidy_part(path + n - 17);
-}
-
-/* A beginning like that of a prefix, or of /dev and /proc, where descriptors have names; or a way round: "/tmp/../goosefs". */
-static COLD bool absolute(const char *path)
-{
-	return path_prefix(path) || !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/std", 8) ||
-	       !strncmp(path, "/dev/fd", 7) || (untidy(path) && names_prefix(path));
-}
-
-static COLD bool relative(int dirfd, const char *path)
-{
-	if (path[0] == '\0')
-		return false; /* ENOENT, from libc */
 	if (dirfd == AT_FDCWD ? cwd_record() != CWD_REAL : fdtab_word(dirfd) != FD_NATIVE)
-		return true;
-	return names_prefix(path) || is_url(path);
-}
-
-/* This is in the way of every path. What is seldom is left to the others, so that nothing has to be saved for them. */
-bool path_candidate(int dirfd, const char *path)
-{
-	bool look;
-
-	if (unlikely(path[0] != '/'))
-		return relative(dirfd, path);
-	look = path[1] == 'd' || path[1] == 'p';
-	for (unsigned i = 0; i < shim.prefix_count; i++)
-		look |= path[1] == shim.prefix[i].path[1];
-	return unlikely(look || untidy(path)) && absolute(path);
+		return path[0] != '\0'; /* ENOENT, from libc */
+	return prefix_relative(path);
 }
 
 /* ---- names of descriptors ------------------------------------------------------------------------------------------------ */
@@ -398,10 +246,10 @@ static int find_absolute(struct where *w, const char *path)
 		w->record = cwd_record();
 		return record_path(record_get(w->record), w->path) ?: 1;
 	}
-	rc = path_join(w->path, "/", path, &w->end, &through);
+	rc = prefix_join(w->path, "/", path, &w->end, &through);
 	if (rc)
 		return through ? rc : 0;
-	if (path_prefix(w->path))
+	if (prefix_of(w->path))
 		return 1;
 	if (through)
 		w->native = w->path; /* in and out again: the kernel cannot walk that */
@@ -422,18 +270,18 @@ int path_find(struct where *w, int dirfd, const char *path)
 		return -ENAMETOOLONG;
 	if (path[0] == '/')
 		return find_absolute(w, path);
-	p = url_prefix(path, &rest);
+	p = prefix_of_url(path, &rest);
 	if (p)
-		return path_join(w->path, p->path, rest, &w->end, NULL) ?: path_prefix(w->path) ? 1 : -ENOENT;
+		return prefix_join(w->path, p->path, rest, &w->end, NULL) ?: prefix_of(w->path) ? 1 : -ENOENT;
 	if (path[0] == '\0')
 		return 0;
 	ours = find_base(w->path, dirfd, path);
 	if (ours < 0)
 		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
-	rc = path_join(w->path, w->path, path, &w->end, &through);
+	rc = prefix_join(w->path, w->path, path, &w->end, &through);
 	if (rc)
 		return ours ? rc : 0;
-	if (path_prefix(w->path))
+	if (prefix_of(w->path))
 		return 1;
 	if (ours || through)
 		w->native = w->path;
@@ -480,7 +328,7 @@ bool path_missed(struct where *w, int dirfd, const char *path, int why)
 	size_t n;
 
 	__asm__("" : "+r"(path));
-	if ((why != ENOENT && why != ENOTDIR) || !path)
+	if (!shim.active || (why != ENOENT && why != ENOTDIR) || !path)
 		return false;
 	n = strnlen(path, sizeof w->path);
 	if (n >= sizeof w->path)

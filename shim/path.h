@@ -6,10 +6,7 @@
 #ifndef SLIPSTREAM_SHIM_PATH_H
 #define SLIPSTREAM_SHIM_PATH_H
 
-#include "shim/shim.h"
-
-/* What a path ended in. All but a name must be a directory. */
-enum path_end { PATH_NAME, PATH_SLASH, PATH_DOT, PATH_DOTDOT };
+#include "shim/prefix.h"
 
 struct where {
 	const char *native; /* not ours: what libc is to be called with */
@@ -19,21 +16,8 @@ struct where {
 	char path[PATH_MAX];
 };
 
-/*
- * Join base and path by components: "." and "//" go, ".." takes one away. Both name the root as "/".
- *
- * out       PATH_MAX bytes; may be base
- * through   set if the walk was below a prefix at any time; may be NULL
- *
- * Returns 0 or -ENAMETOOLONG.
- */
-int path_join(char *out, const char *base, const char *path, enum path_end *end, bool *through);
-
-/* The prefix a normalised path lies in, or NULL. */
-const struct prefix *path_prefix(const char *path);
-
-/* Could it be ours? False is certain. No system call. */
-bool path_candidate(int dirfd, const char *path);
+/* Could a path that does not begin with a slash be ours? False is certain. */
+bool path_relative(int dirfd, const char *path);
 
 /*
  * Nothing is mapped in the first page, nor in the last, where MAP_FAILED and other errors point: the kernel will say EFAULT. libc's
@@ -48,7 +32,8 @@ static inline bool path_is_text(const char *path)
 /* The first test of every wrapper with a path. */
 static inline bool path_maybe(int dirfd, const char *path)
 {
-	return unlikely(shim.active) && path_is_text(path) && path_candidate(dirfd, path);
+	return likely(shim.active && path_is_text(path)) &&
+	       unlikely(likely(path[0] == '/') ? prefix_absolute(path) : path_relative(dirfd, path));
 }
 
 /* 1: ours, w says where; 0: libc's, as w->native; -errno. */
@@ -58,7 +43,7 @@ int path_find(struct where *w, int dirfd, const char *path);
 int path_find_empty(struct where *w, int dirfd, const char *path, int flags);
 
 /*
- * libc failed, why says how: perhaps because a real symbolic link on the way points into a prefix. Looked for only then, so that it costs
+ * libc failed, why says how: perhaps, in a session, because a real symbolic link on the way points into a prefix. Looked for only then, so that it costs
  * nobody else anything. True: w says where it leads.
  */
 bool path_missed(struct where *w, int dirfd, const char *path, int why);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define EXPORT      __attribute__((visibility("default")))
+#define HIDDEN      __attribute__((visibility("hidden"))) /* -fvisibility does not say it of what is extern */
 #define COLD        __attribute__((noinline, cold))
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -28,12 +29,13 @@ struct prefix {
 };
 
 struct shim {
-	bool active;  /* false: every wrapper is libc's function and a compare */
-	bool inherit; /* children keep our environment */
-	bool alone;   /* nobody runs the session: we start its keeper */
-	bool inside;  /* ... in this process */
-	bool report;  /* count what is done, and tell it at the end */
-	bool log_own; /* log is a file that SLIPSTREAM_LOG names, not the session's */
+	bool active;                   /* false: every wrapper is libc's function and a compare */
+	bool inherit;                  /* children keep our environment */
+	bool alone;                    /* nobody runs the session: we start its keeper */
+	bool inside;                   /* ... in this process */
+	bool report;                   /* count what is done, and tell it at the end */
+	bool log_own;                  /* log is a file that SLIPSTREAM_LOG names, not the session's */
+	uint8_t begins[UCHAR_MAX + 1]; /* how a path of ours may begin (prefix.c) */
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
 	char session[PATH_MAX];                         /* its directory */
@@ -43,7 +45,7 @@ struct shim {
 	unsigned timeout_ms;    /* longest wait for the keeper; 0: no limit */
 };
 
-extern struct shim shim; /* written by the constructor alone */
+extern HIDDEN struct shim shim; /* written by the constructor alone */
 
 /* One line into the log; standard error belongs to the program. Async-signal-safe. */
 void shim_log(const char *what, const char *detail, long rc) COLD;

@@ -153,7 +153,7 @@ static COLD char *realpath_missed(const char *path, char *out)
 	struct resolution *r = malloc(sizeof *r);
 	char *found = NULL;
 
-	if (r && !resolve(r, path) && path_prefix(r->out))
+	if (r && !resolve(r, path) && prefix_of(r->out))
 		found = resolved(r, out, 0);
 	else
 		errno = r ? ENOENT : ENOMEM;

@@ -1,0 +1,266 @@
+/*
+ * prefix.c: nearly every path of a program is none of ours, and a look at its bytes has to say so.
+ *
+ * An absolute path leads into a prefix by beginning with it, whatever "//" and "/./" are in between; or by a way round,
+ * which has ".." in it and names the prefix's last component. A relative one begins with a component of it, or goes round as
+ * well, or is a URL. So the byte it begins with and a search for two dots clear what is not ours; what they do not clear is
+ * looked at again, more slowly.
+ */
+#include "shim/prefix.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+#include <errno.h>
+#include <string.h>
+
+/* ---- the list -------------------------------------------------------------------------------------------------------- */
+
+/* shim.begins: what may follow the slash of an absolute path, and what a relative one may begin with. */
+enum { ABSOLUTE = 1, RELATIVE = 2 };
+
+static void begins_with(const char *bytes, uint8_t kind)
+{
+	for (; *bytes; bytes++)
+		shim.begins[(unsigned char)*bytes] |= kind;
+}
+
+static void begins_add(const struct prefix *p)
+{
+	begins_with("/.", ABSOLUTE);     /* nothing is said yet */
+	begins_with("dp", ABSOLUTE);     /* /dev/fd/3, /proc/self/fd/3 */
+	begins_with("*?[{\\", RELATIVE); /* a pattern: glob() asks, too */
+	shim.begins[(unsigned char)p->path[1]] |= ABSOLUTE;
+	for (const char *at = p->path; *at; at++)
+		if (*at == '/')
+			shim.begins[(unsigned char)at[1]] |= RELATIVE;
+	if (p->scheme_bytes)
+		shim.begins[(unsigned char)p->url[0]] |= RELATIVE;
+}
+
+static void prefix_add(const char *entry, size_t bytes)
+{
+	const char *equals = memchr(entry, '=', bytes), *colon;
+	struct prefix *p = &shim.prefix[shim.prefix_count];
+	char given[PREFIX_MAX], path[PATH_MAX];
+	size_t url_bytes;
+
+	if (!equals || entry[0] != '/' || shim.prefix_count == MOUNTS_MAX || equals - entry >= PREFIX_MAX)
+		return;
+	memcpy(given, entry, (size_t)(equals - entry));
+	given[equals - entry] = '\0';
+	if (prefix_join(path, "/", given, NULL, NULL) || strlen(path) < 2 || strlen(path) >= PREFIX_MAX)
+		return;
+	p->bytes = (unsigned)strlen(path);
+	memcpy(p->path, path, p->bytes + 1);
+	p->last = strrchr(p->path, '/') + 1;
+	url_bytes = bytes - (size_t)(equals - entry) - 1;
+	while (url_bytes && equals[url_bytes] == '/')
+		url_bytes--;
+	if (url_bytes < sizeof p->url) {
+		memcpy(p->url, equals + 1, url_bytes);
+		p->url_bytes = (unsigned)url_bytes;
+		colon = strstr(p->url, "://");
+		p->scheme_bytes = colon ? (unsigned)(colon - p->url) : 0;
+	}
+	begins_add(p);
+	shim.prefix_count++;
+}
+
+void prefix_parse(const char *mounts)
+{
+	while (*mounts) {
+		size_t n = strcspn(mounts, ";");
+
+		prefix_add(mounts, n);
+		mounts += n + (mounts[n] == ';');
+	}
+}
+
+/* ---- exactly --------------------------------------------------------------------------------------------------------- */
+
+static inline bool begins(const char *path, const char *with)
+{
+	while (*with)
+		if (*path++ != *with++)
+			return false;
+	return true;
+}
+
+const struct prefix *prefix_of(const char *path)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++) {
+		const struct prefix *p = &shim.prefix[i];
+
+		if (begins(path, p->path) && (path[p->bytes] == '/' || path[p->bytes] == '\0'))
+			return p;
+	}
+	return NULL;
+}
+
+const struct prefix *prefix_of_url(const char *path, const char **rest)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++) {
+		const struct prefix *p = &shim.prefix[i];
+		const char *after = path + p->scheme_bytes + 3;
+
+		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes + 3))
+			continue;
+		if (*after == '/') {
+			*rest = after;
+			return p;
+		}
+		if (begins(path, p->url) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
+			*rest = path + p->url_bytes;
+			return p;
+		}
+	}
+	return NULL;
+}
+
+int prefix_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
+{
+	size_t n = strlen(base);
+	enum path_end last = PATH_NAME;
+
+	if (n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (out != base)
+		memcpy(out, base, n + 1);
+	if (n == 1)
+		n = 0; /* "/": components bring their own slash */
+	while (*path) {
+		size_t bytes = strcspn(path, "/");
+
+		if (bytes == 2 && path[0] == '.' && path[1] == '.') {
+			while (n && out[--n] != '/')
+				;
+			last = PATH_DOTDOT;
+		} else if (bytes == 1 && path[0] == '.') {
+			last = PATH_DOT;
+		} else if (bytes) {
+			last = path[bytes] == '/' ? PATH_SLASH : PATH_NAME;
+			if (n + bytes + 1 >= PATH_MAX || bytes > NAME_MAX)
+				return -ENAMETOOLONG;
+			out[n] = '/';
+			memcpy(out + n + 1, path, bytes);
+			n += bytes + 1;
+		}
+		out[n] = '\0';
+		if (through && prefix_of(out))
+			*through = true;
+		path += bytes + (path[bytes] == '/');
+	}
+	if (!n)
+		memcpy(out, "/", 2);
+	if (end)
+		*end = last;
+	return 0;
+}
+
+/* ---- at a look ------------------------------------------------------------------------------------------------------- */
+
+/* Past what means nothing. */
+static inline const char *first_component(const char *path)
+{
+	while (path[0] == '/' || (path[0] == '.' && path[1] == '/'))
+		path++;
+	return path;
+}
+
+/*
+ * Are there two dots in a row? Blocks of sixteen bytes, each within a page, so that nothing is touched that is not mapped;
+ * what is around the path in the first and the last of them does not count.
+ */
+static inline bool climbs(const char *path)
+{
+#ifdef __SSE2__
+	const __m128i *block = (const __m128i *)((uintptr_t)path & ~(uintptr_t)15);
+	unsigned counts = ~0u << ((uintptr_t)path & 15), dot_before = 0, four = 0x2e2e2e2e;
+	__m128i dot;
+
+	__asm__("" : "+r"(four)); /* made here: a constant would be another line of memory */
+	dot = _mm_set1_epi32((int)four);
+	for (;; counts = ~0u) {
+		__m128i bytes = _mm_load_si128(block++);
+		unsigned dots = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, dot)) & counts;
+		unsigned ends = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128())) & counts;
+		unsigned pairs = dots & (dots << 1 | dot_before);
+
+		if (ends)
+			return (pairs & ((1u << __builtin_ctz(ends)) - 1)) != 0;
+		if (pairs)
+			return true;
+		dot_before = dots >> 15;
+	}
+#else
+	for (; *path; path++)
+		if (path[0] == '.' && path[1] == '.')
+			return true;
+	return false;
+#endif
+}
+
+/* A way round has to write the name of where it gets in. */
+static bool names_prefix(const char *path)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (strstr(path, shim.prefix[i].last))
+			return true;
+	return false;
+}
+
+/* "/goosefs/a", "//goosefs", "/./goosefs/a" */
+static bool leads(const struct prefix *p, const char *path)
+{
+	for (const char *of = p->path; *of; of++, path++) {
+		if (*path != *of)
+			return false;
+		if (*of == '/')
+			path = first_component(path) - 1;
+	}
+	return *path == '/' || *path == '\0';
+}
+
+/* "/proc/self/fd/3", "/proc/123/cwd" */
+static bool of_process(const char *path)
+{
+	if (!begins(path, "/proc/"))
+		return false;
+	path += strcspn(path + 6, "/") + 6;
+	return begins(path, "/fd/") || begins(path, "/cwd");
+}
+
+static __attribute__((noinline)) bool absolute_look(const char *path)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (leads(&shim.prefix[i], path))
+			return true;
+	return begins(path, "/dev/std") || begins(path, "/dev/fd") || of_process(path) ||
+	       (climbs(path) && names_prefix(path));
+}
+
+static __attribute__((noinline)) bool relative_look(const char *path)
+{
+	const char *rest;
+
+	return names_prefix(path) || prefix_of_url(path, &rest);
+}
+
+/*
+ * These two are in the way of every path, with the kernel between two calls: every line of memory they take has to be
+ * fetched again. What is seldom is left to the others, so that nothing has to be saved for them.
+ */
+__attribute__((aligned(64))) bool prefix_absolute(const char *path)
+{
+	if (likely(!(shim.begins[(unsigned char)path[1]] & ABSOLUTE) && !climbs(path)))
+		return false;
+	return absolute_look(path);
+}
+
+bool prefix_relative(const char *path)
+{
+	if (likely(!(shim.begins[(unsigned char)*first_component(path)] & RELATIVE) && !climbs(path)))
+		return false;
+	return relative_look(path);
+}
