@@ -16,7 +16,7 @@
 /* The low bit is flipped from FDTAB_POLLED on, so that a table of zeros is right everywhere. */
 enum { FD_NATIVE = 0, FD_UNKNOWN = 1, FD_OURS = 2 };
 
-extern _Atomic uint32_t fdtab[FDTAB_SIZE];
+extern HIDDEN _Atomic uint32_t fdtab[FDTAB_SIZE];
 
 static inline uint32_t fdtab_word(int fd)
 {

@@ -66,7 +66,7 @@ struct real {
 #undef LATER
 };
 
-extern struct real real;
+extern HIDDEN struct real real;
 
 /* dlsym(RTLD_NEXT); aborts if libc has no such function, as the dynamic linker would have. */
 void *real_find(void **slot, const char *name) COLD;

@@ -16,8 +16,8 @@ enum stat_id {
 	STAT_COUNT
 };
 
-extern _Atomic uint64_t report_stats[STAT_COUNT];
-extern _Atomic uint64_t report_requests[SESSION_OP_COUNT];
+extern HIDDEN _Atomic uint64_t report_stats[STAT_COUNT];
+extern HIDDEN _Atomic uint64_t report_requests[SESSION_OP_COUNT];
 
 static inline void report_add(enum stat_id id, uint64_t n)
 {

@@ -40,7 +40,7 @@ void session_drop(void);
 /* Is this number one of our connections? */
 bool session_private(int fd);
 /* Lowest number that may be; INT_MAX: none. */
-extern _Atomic int session_private_low;
+extern HIDDEN _Atomic int session_private_low;
 
 /* A thread may have file system ids of its own, which else are the effective ones. */
 extern _Atomic bool session_fsids;

@@ -10,9 +10,9 @@
 bool stream_flush_ours(void);
 
 /* Descriptor 0 has its bytes by range, which stdin cannot read; or is not asked about yet. */
-extern _Atomic bool stream_unready;
+extern HIDDEN _Atomic bool stream_unready;
 /* Not 0: a stream may lie over a block file whose content is another by now. */
-extern const _Atomic uint32_t *_Atomic stream_overrides;
+extern HIDDEN const _Atomic uint32_t *_Atomic stream_overrides;
 
 void stream_ready_slow(FILE *f) COLD;
 

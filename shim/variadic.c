@@ -1,7 +1,7 @@
 /*
  * variadic.c: open, openat, fcntl, ioctl, syscall: unpack the va_list, then join the common road.
  *
- * The mode of open() is read only where there is one.
+ * The mode of open() is looked at only where there is one.
  */
 #include "shim/fdtab.h"
 #include "shim/op.h"
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#define UNPACKED        __attribute__((used)) static /* its names are all in assembly */
 #define HAS_MODE(flags) (((flags)&O_CREAT) || ((flags)&__O_TMPFILE) == __O_TMPFILE)
 
 static long failed(long rc)
@@ -31,6 +32,7 @@ static COLD long open_ours(int dirfd, const char *path, int flags, mode_t mode)
 	int ours = path_find(&w, dirfd, path);
 	long rc = ours;
 
+	mode = HAS_MODE(flags) ? mode : 0;
 	if (ours > 0)
 		rc = op_open(&w, flags, mode);
 	if (ours == 0 || rc == SESSION_ELSEWHERE)
@@ -45,7 +47,7 @@ static COLD long open_missed(int dirfd, const char *path, int flags, mode_t mode
 	long rc;
 
 	if (!(flags & O_NOFOLLOW) && path_missed(&w, dirfd, path, saved)) {
-		rc = op_open(&w, flags, mode);
+		rc = op_open(&w, flags, HAS_MODE(flags) ? mode : 0);
 		if (rc != SESSION_ELSEWHERE)
 			return failed(rc);
 	}
@@ -60,41 +62,33 @@ static inline int open_common(int dirfd, const char *path, int flags, mode_t mod
 	if (unlikely(path_maybe(dirfd, path)))
 		return (int)open_ours(dirfd, path, flags, mode);
 	fd = REAL(openat)(dirfd, path, flags, mode);
-	if (unlikely(fd < 0 && shim.active))
-		return (int)open_missed(dirfd, path, flags, mode);
-	return fd;
+	return likely(fd >= 0) ? fd : (int)open_missed(dirfd, path, flags, mode);
 }
 
-static mode_t mode_of(int flags, va_list *more)
+/*
+ * A mode lies where a third parameter would, whether or not there is one: so these two take it unread, and leave it to those
+ * who want it. To unpack a va_list would cost as much as the look at the path.
+ */
+UNPACKED int open_3(const char *path, int flags, mode_t mode)
 {
-	return HAS_MODE(flags) ? va_arg(*more, mode_t) : 0;
+	int fd;
+
+	if (unlikely(path_maybe(AT_FDCWD, path)))
+		return (int)open_ours(AT_FDCWD, path, flags, mode);
+	fd = REAL(open)(path, flags, mode);
+	return likely(fd >= 0) ? fd : (int)open_missed(AT_FDCWD, path, flags, mode);
 }
+EXPORT_ALIAS(open_3, open)
+EXPORT_ALIAS(open_3, open64)
+EXPORT_ALIAS(open_3, __open)
+EXPORT_ALIAS(open_3, __open64)
 
-EXPORT int open(const char *path, int flags, ...)
+UNPACKED int openat_4(int dirfd, const char *path, int flags, mode_t mode)
 {
-	va_list more;
-	mode_t mode;
-
-	va_start(more, flags);
-	mode = mode_of(flags, &more);
-	va_end(more);
-	return open_common(AT_FDCWD, path, flags, mode);
-}
-EXPORT_ALIAS(open, open64)
-EXPORT_ALIAS(open, __open)
-EXPORT_ALIAS(open, __open64)
-
-EXPORT int openat(int dirfd, const char *path, int flags, ...)
-{
-	va_list more;
-	mode_t mode;
-
-	va_start(more, flags);
-	mode = mode_of(flags, &more);
-	va_end(more);
 	return open_common(dirfd, path, flags, mode);
 }
-EXPORT_ALIAS(openat, openat64)
+EXPORT_ALIAS(openat_4, openat)
+EXPORT_ALIAS(openat_4, openat64)
 
 static void no_mode(int flags)
 {

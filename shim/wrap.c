@@ -95,7 +95,7 @@
 		if (unlikely(maybe))                                                                                   \
 			return slow_##sym args;                                                                        \
 		r = REAL(sym) args;                                                                                    \
-		if (unlikely(r == (ret)-1 && shim.active))                                                             \
+		if (unlikely(r == (ret)-1))                                                                            \
 			return missed_##sym args;                                                                      \
 		return r;                                                                                              \
 	}
