@@ -17,7 +17,7 @@ _Atomic uint32_t fdtab[FDTAB_SIZE];
 static _Atomic int highest = -1;
 
 /* One call says of 256 numbers which are open. */
-void fdtab_init(void)
+STARTUP void fdtab_init(void)
 {
 	struct pollfd polled[FDTAB_POLLED];
 	struct timespec now = {0, 0};
@@ -32,7 +32,7 @@ void fdtab_init(void)
 			fdtab_set(fd, FD_UNKNOWN);
 }
 
-void fdtab_set(int fd, uint32_t word)
+STARTUP void fdtab_set(int fd, uint32_t word)
 {
 	if ((unsigned)fd >= FDTAB_SIZE)
 		return;
@@ -57,7 +57,7 @@ int fdtab_highest(void)
 }
 
 /* What the kernel's file says: only a regular file or a directory can be ours. */
-uint32_t fdtab_ask(int fd)
+STARTUP uint32_t fdtab_ask(int fd)
 {
 	struct session_record *rec;
 	struct stat st;
@@ -74,7 +74,7 @@ uint32_t fdtab_ask(int fd)
 					 rec->kind == SESSION_STAGED && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY);
 }
 
-uint32_t fdtab_resolve(int fd)
+STARTUP uint32_t fdtab_resolve(int fd)
 {
 	uint32_t word = fdtab_word(fd);
 

@@ -17,6 +17,7 @@
 #include "shim/stream.h"
 #include "shim/start.h"
 #include "shim/sys.h"
+#include "shim/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@
 
 #define LIBRARY "/libslipstream.so"
 
-struct shim shim;
+NEAR struct shim shim;
 
 int __cxa_atexit(void (*)(void *), void *, void *);
 int __cxa_at_quick_exit(void (*)(void *), void *);
@@ -62,38 +63,26 @@ void shim_log(const char *what, const char *detail, long rc)
 	sys_close(fd);
 }
 
-static bool copy(char *out, size_t size, const char *from)
+/* A name for the log from where this program happens to be is not the one that was meant. */
+static bool session_names(void)
 {
-	size_t n = strlen(from);
+	const char *file = text_env("SLIPSTREAM_LOG"); /* "level[,file]" */
 
-	if (n >= size)
-		return false;
-	memcpy(out, from, n + 1);
-	return true;
-}
-
-/* log: SLIPSTREAM_LOG, "level[,file]". A name from where this program happens to be is not the one that was meant. */
-static void session_names(const char *log)
-{
-	const char *file = log ? strchr(log, ',') : NULL;
-	size_t n = strlen(shim.session);
-
-	memcpy(shim.records, shim.session, n);
-	memcpy(shim.records + n, "/records", sizeof "/records");
-	if (file)
-		file += 1 + strspn(file + 1, " ");
-	shim.log_own = file && *file == '/' && copy(shim.log, sizeof shim.log, file);
-	if (shim.log_own)
-		return;
-	memcpy(shim.log, shim.session, n);
-	memcpy(shim.log + n, "/log", sizeof "/log");
+	while (file && *file && *file != ',')
+		file++;
+	while (file && (*file == ',' || *file == ' '))
+		file++;
+	shim.log_own = file && *file == '/';
+	shim.log = shim.log_own ? text_join(file, "", "") : text_join(shim.session, "/log", "");
+	shim.records = text_join(shim.session, "/records", "");
+	return shim.log && shim.records;
 }
 
 /*
  * Registered before ld.so's own exit function, so it runs after every destructor, and before libc flushes its streams:
  * the last moment at which a program's files can be closed and their publication waited for.
  */
-static void at_exit(void *unused)
+static STARTUP void at_exit(void *unused)
 {
 	(void)unused;
 	stream_give_back();
@@ -111,49 +100,55 @@ static void at_quick_exit_(void *unused)
 }
 
 /* Ours among the preloaded libraries. */
-static void preload_find(const char *list)
+static const char *preload_find(const char *list)
 {
-	while (list && *list) {
-		size_t n = strcspn(list, ": ");
-
-		if (n < sizeof shim.preload && memmem(list, n, LIBRARY, strlen(LIBRARY))) {
-			memcpy(shim.preload, list, n);
-			shim.preload[n] = '\0';
-			return;
+	for (const char *entry = list; list && *list; list++) {
+		if (*list == ':' || *list == ' ')
+			entry = list + 1;
+		else if (text_begins(list, LIBRARY)) {
+			while (*list && *list != ':' && *list != ' ')
+				list++;
+			return text_keep(entry, (size_t)(list - entry)) ?: "";
 		}
-		list += n + (list[n] != '\0');
 	}
+	return "";
 }
 
-__attribute__((constructor)) static void shim_init(void)
+/* Which session, and what is mounted in it. */
+static bool session_find(const char *session)
 {
-	const char *session = getenv("SLIPSTREAM_SESSION"), *mounts = getenv("SLIPSTREAM_MOUNTS");
-	const char *preload = getenv("LD_PRELOAD"), *inherit = getenv("SLIPSTREAM_INHERIT");
-	const char *timeout = getenv("SLIPSTREAM_SHIM_TIMEOUT_MS");
+	const char *mounts = text_env("SLIPSTREAM_MOUNTS"), *client, *cwd;
 
-	(void)REAL(dlerror); /* to look it up later is to lose what it would say */
 	if (session && *session) {
-		if (!mounts || session[0] != '/' || !copy(shim.session, sizeof shim.session, session) ||
-		    !copy(shim.mounts, sizeof shim.mounts, mounts))
-			return;
+		shim.session = session[0] == '/' ? text_join(session, "", "") : NULL;
+		shim.mounts = mounts ? text_join(mounts, "", "") : NULL;
 	} else {
-		const char *client = getenv("SLIPSTREAM_CLIENT"), *cwd = getenv("SLIPSTREAM_CWD");
-
+		client = text_env("SLIPSTREAM_CLIENT");
+		cwd = text_env("SLIPSTREAM_CWD");
 		shim.alone = true;
 		shim.inside = client && !strcmp(client, "process");
 		if (shim.inside && cwd)
 			cwd_told(cwd);
-		if (!start_mounts(shim.mounts, sizeof shim.mounts) || !start_session(shim.mounts))
-			return;
+		shim.mounts = start_mounts(mounts);
+		shim.session = shim.mounts ? start_session(shim.mounts) : NULL;
 	}
-	session_names(getenv("SLIPSTREAM_LOG"));
-	preload_find(preload);
+	return shim.session && shim.mounts;
+}
+
+__attribute__((constructor)) static void shim_init(void)
+{
+	const char *inherit = text_env("SLIPSTREAM_INHERIT"), *timeout = text_env("SLIPSTREAM_SHIM_TIMEOUT_MS");
+
+	(void)REAL(dlerror); /* to look it up later is to lose what it would say */
+	if (!session_find(text_env("SLIPSTREAM_SESSION")) || !session_names())
+		return;
 	prefix_parse(shim.mounts);
-	report_init(getenv("SLIPSTREAM_REPORT"));
-	shim.inherit = !inherit || strcmp(inherit, "0") != 0;
-	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;
 	if (!shim.prefix_count)
 		return;
+	shim.preload = preload_find(text_env("LD_PRELOAD"));
+	shim.inherit = !inherit || inherit[0] != '0' || inherit[1];
+	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;
+	report_init(text_env("SLIPSTREAM_REPORT"));
 	session_vfork_child(); /* the page that tells fork from vfork exists before either */
 	fdtab_init();
 	shim.active = true;

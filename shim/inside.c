@@ -99,7 +99,7 @@ static int thread_start(void)
 	return 0;
 }
 
-bool inside_here(void)
+STARTUP bool inside_here(void)
 {
 	return shim.inside && atomic_load(&state) == SERVING && atomic_load(&keeper_pid) == (int)sys0(SYS_getpid);
 }
@@ -124,7 +124,7 @@ int inside_start(void)
 	return atomic_load(&state) == SERVING ? 0 : -EIO;
 }
 
-void inside_end(void)
+STARTUP void inside_end(void)
 {
 	if (!inside_here())
 		return;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static _Atomic(struct session_records *) records;
+static NEAR _Atomic(struct session_records *) records;
 
 struct session_records *records_map(void)
 {

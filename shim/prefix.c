@@ -7,6 +7,7 @@
  * looked at again, more slowly.
  */
 #include "shim/prefix.h"
+#include "shim/text.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -19,13 +20,13 @@
 /* shim.begins: what may follow the slash of an absolute path, and what a relative one may begin with. */
 enum { ABSOLUTE = 1, RELATIVE = 2 };
 
-static void begins_with(const char *bytes, uint8_t kind)
+static inline void begins_with(const char *bytes, uint8_t kind)
 {
 	for (; *bytes; bytes++)
 		shim.begins[(unsigned char)*bytes] |= kind;
 }
 
-static void begins_add(const struct prefix *p)
+static inline void begins_add(const struct prefix *p)
 {
 	begins_with("/.", ABSOLUTE);     /* nothing is said yet */
 	begins_with("dp", ABSOLUTE);     /* /dev/fd/3, /proc/self/fd/3 */
@@ -38,61 +39,67 @@ static void begins_add(const struct prefix *p)
 		shim.begins[(unsigned char)p->url[0]] |= RELATIVE;
 }
 
-static void prefix_add(const char *entry, size_t bytes)
+static void url_set(struct prefix *p, const char *url, size_t n)
 {
-	const char *equals = memchr(entry, '=', bytes), *colon;
-	struct prefix *p = &shim.prefix[shim.prefix_count];
-	char given[PREFIX_MAX], path[PATH_MAX];
-	size_t url_bytes;
+	while (n && url[n - 1] == '/')
+		n--;
+	p->url = n < PREFIX_MAX ? text_keep(url, n) ?: "" : "";
+	while (p->url[p->url_bytes])
+		p->url_bytes++;
+	while (p->url[p->scheme_bytes] && !text_begins(p->url + p->scheme_bytes, "://"))
+		p->scheme_bytes++;
+	if (p->scheme_bytes == p->url_bytes)
+		p->scheme_bytes = 0;
+}
 
-	if (!equals || entry[0] != '/' || shim.prefix_count == MOUNTS_MAX || equals - entry >= PREFIX_MAX)
+/* One "/goosefs=goosefs://host:port/" of the list, which ends at end. */
+static STARTUP void prefix_add(const char *entry, const char *end)
+{
+	struct prefix *p = &shim.prefix[shim.prefix_count];
+	char given[PREFIX_MAX], path[PREFIX_MAX];
+	size_t n = 0;
+
+	if (entry[0] != '/' || shim.prefix_count == MOUNTS_MAX)
 		return;
-	memcpy(given, entry, (size_t)(equals - entry));
-	given[equals - entry] = '\0';
-	if (prefix_join(path, "/", given, NULL, NULL) || strlen(path) < 2 || strlen(path) >= PREFIX_MAX)
-		return;
-	p->bytes = (unsigned)strlen(path);
-	memcpy(p->path, path, p->bytes + 1);
-	p->last = strrchr(p->path, '/') + 1;
-	url_bytes = bytes - (size_t)(equals - entry) - 1;
-	while (url_bytes && equals[url_bytes] == '/')
-		url_bytes--;
-	if (url_bytes < sizeof p->url) {
-		memcpy(p->url, equals + 1, url_bytes);
-		p->url_bytes = (unsigned)url_bytes;
-		colon = strstr(p->url, "://");
-		p->scheme_bytes = colon ? (unsigned)(colon - p->url) : 0;
+	for (; entry < end && *entry != '='; entry++) {
+		if (n == PREFIX_MAX - 1)
+			return;
+		given[n++] = *entry;
 	}
+	given[n] = '\0';
+	if (entry == end || prefix_join(path, "/", given, NULL, NULL) || !path[1])
+		return;
+	*p = (struct prefix){.path = text_join(path, "", "")};
+	if (!p->path)
+		return;
+	for (; p->path[p->bytes]; p->bytes++)
+		if (p->path[p->bytes] == '/')
+			p->last = p->path + p->bytes + 1;
+	url_set(p, entry + 1, (size_t)(end - entry - 1));
 	begins_add(p);
 	shim.prefix_count++;
 }
 
-void prefix_parse(const char *mounts)
+STARTUP void prefix_parse(const char *mounts)
 {
 	while (*mounts) {
-		size_t n = strcspn(mounts, ";");
+		const char *entry = mounts;
 
-		prefix_add(mounts, n);
-		mounts += n + (mounts[n] == ';');
+		while (*mounts && *mounts != ';')
+			mounts++;
+		prefix_add(entry, mounts);
+		mounts += *mounts == ';';
 	}
 }
 
 /* ---- exactly --------------------------------------------------------------------------------------------------------- */
-
-static inline bool begins(const char *path, const char *with)
-{
-	while (*with)
-		if (*path++ != *with++)
-			return false;
-	return true;
-}
 
 const struct prefix *prefix_of(const char *path)
 {
 	for (unsigned i = 0; i < shim.prefix_count; i++) {
 		const struct prefix *p = &shim.prefix[i];
 
-		if (begins(path, p->path) && (path[p->bytes] == '/' || path[p->bytes] == '\0'))
+		if (text_begins(path, p->path) && (path[p->bytes] == '/' || path[p->bytes] == '\0'))
 			return p;
 	}
 	return NULL;
@@ -110,7 +117,7 @@ const struct prefix *prefix_of_url(const char *path, const char **rest)
 			*rest = after;
 			return p;
 		}
-		if (begins(path, p->url) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
+		if (text_begins(path, p->url) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
 			*rest = path + p->url_bytes;
 			return p;
 		}
@@ -118,20 +125,23 @@ const struct prefix *prefix_of_url(const char *path, const char **rest)
 	return NULL;
 }
 
-int prefix_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
+STARTUP int prefix_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
 {
-	size_t n = strlen(base);
 	enum path_end last = PATH_NAME;
+	size_t n = 0;
 
-	if (n >= PATH_MAX)
-		return -ENAMETOOLONG;
-	if (out != base)
-		memcpy(out, base, n + 1);
+	for (; base[n]; n++) {
+		if (n == PATH_MAX - 1)
+			return -ENAMETOOLONG;
+		out[n] = base[n];
+	}
 	if (n == 1)
 		n = 0; /* "/": components bring their own slash */
 	while (*path) {
-		size_t bytes = strcspn(path, "/");
+		size_t bytes = 0;
 
+		while (path[bytes] && path[bytes] != '/')
+			bytes++;
 		if (bytes == 2 && path[0] == '.' && path[1] == '.') {
 			while (n && out[--n] != '/')
 				;
@@ -142,9 +152,9 @@ int prefix_join(char *out, const char *base, const char *path, enum path_end *en
 			last = path[bytes] == '/' ? PATH_SLASH : PATH_NAME;
 			if (n + bytes + 1 >= PATH_MAX || bytes > NAME_MAX)
 				return -ENAMETOOLONG;
-			out[n] = '/';
-			memcpy(out + n + 1, path, bytes);
-			n += bytes + 1;
+			out[n++] = '/';
+			for (size_t i = 0; i < bytes; i++)
+				out[n++] = path[i];
 		}
 		out[n] = '\0';
 		if (through && prefix_of(out))
@@ -152,7 +162,8 @@ int prefix_join(char *out, const char *base, const char *path, enum path_end *en
 		path += bytes + (path[bytes] == '/');
 	}
 	if (!n)
-		memcpy(out, "/", 2);
+		out[n++] = '/';
+	out[n] = '\0';
 	if (end)
 		*end = last;
 	return 0;
@@ -225,10 +236,10 @@ static bool leads(const struct prefix *p, const char *path)
 /* "/proc/self/fd/3", "/proc/123/cwd" */
 static bool of_process(const char *path)
 {
-	if (!begins(path, "/proc/"))
+	if (!text_begins(path, "/proc/"))
 		return false;
 	path += strcspn(path + 6, "/") + 6;
-	return begins(path, "/fd/") || begins(path, "/cwd");
+	return text_begins(path, "/fd/") || text_begins(path, "/cwd");
 }
 
 static __attribute__((noinline)) bool absolute_look(const char *path)
@@ -236,7 +247,7 @@ static __attribute__((noinline)) bool absolute_look(const char *path)
 	for (unsigned i = 0; i < shim.prefix_count; i++)
 		if (leads(&shim.prefix[i], path))
 			return true;
-	return begins(path, "/dev/std") || begins(path, "/dev/fd") || of_process(path) ||
+	return text_begins(path, "/dev/std") || text_begins(path, "/dev/fd") || of_process(path) ||
 	       (climbs(path) && names_prefix(path));
 }
 

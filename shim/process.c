@@ -192,7 +192,7 @@ EXPORT void closefrom(int low)
 }
 
 /* What this program inherited and never used may be a writer as well. */
-static void resolve_writers(void)
+static STARTUP void resolve_writers(void)
 {
 	for (int fd = 0; fd < FDTAB_POLLED; fd++) {
 		int mode = fdtab_word(fd) == FD_UNKNOWN ? sys_fcntl(fd, F_GETFL, 0) & O_ACCMODE : O_RDONLY;
@@ -203,7 +203,7 @@ static void resolve_writers(void)
 }
 
 /* Every writable file of ours, closed now, so that its publication is waited for. */
-void process_exit(bool streams)
+STARTUP void process_exit(bool streams)
 {
 	bool any = false;
 

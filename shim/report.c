@@ -105,7 +105,7 @@ static bool put_requests(struct text *t)
 static const char *file; /* NULL: standard error, as fd */
 static int fd = -1;
 
-void report_init(const char *where)
+STARTUP void report_init(const char *where)
 {
 	shim.report = where && *where && strcmp(where, "0") != 0;
 	if (!shim.report)
@@ -114,7 +114,7 @@ void report_init(const char *where)
 	fd = file ? -1 : sys_fcntl(2, F_DUPFD_CLOEXEC, HIGH);
 }
 
-void report_tell(void)
+STARTUP void report_tell(void)
 {
 	struct text t = {.n = 0};
 

@@ -29,8 +29,8 @@
 #define PRIVATE_TOP  1024 /* not higher: the kernel's table grows to the highest number, and fork copies it */
 #define CONNECT_MS   10000
 
-static _Atomic int pool[POOL];  /* descriptor + 1; 0: none */
-static _Atomic int owned[POOL]; /* the same, and while the connection is in use too */
+static NEAR _Atomic int pool[POOL];  /* descriptor + 1; 0: none */
+static NEAR _Atomic int owned[POOL]; /* the same, and while the connection is in use too */
 _Atomic int session_private_low = INT_MAX;
 _Atomic bool session_fsids;
 
@@ -52,9 +52,9 @@ static const char *const op_names[] = {
 
 /* ---- whose memory is this? ------------------------------------------------------------------------------------------ */
 
-static _Atomic(_Atomic int *) page; /* pid of the process that maps it; 0 in a forked child */
+static NEAR _Atomic(_Atomic int *) page; /* pid of the process that maps it; 0 in a forked child */
 
-static int page_pid(void)
+static STARTUP int page_pid(void)
 {
 	_Atomic int *mine = atomic_load(&page), *raced = NULL;
 	int pid = (int)sys0(SYS_getpid);
@@ -73,7 +73,7 @@ static int page_pid(void)
 	return pid;
 }
 
-bool session_vfork_child(void)
+STARTUP bool session_vfork_child(void)
 {
 	int pid = page_pid(), owner;
 	_Atomic int *mine = atomic_load(&page);

@@ -13,6 +13,8 @@
 #define EXPORT      __attribute__((visibility("default")))
 #define HIDDEN      __attribute__((visibility("hidden"))) /* -fvisibility does not say it of what is extern */
 #define COLD        __attribute__((noinline, cold))
+#define STARTUP     __attribute__((section(".text.startup"))) /* what every process runs, on few pages */
+#define NEAR        __attribute__((section(".data"))) /* what it touches, on the page that was written to before */
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -20,10 +22,10 @@
 #define PREFIX_MAX 256
 
 struct prefix {
-	char path[PREFIX_MAX]; /* "/goosefs": absolute, normalised, not "/" */
+	const char *path; /* "/goosefs": absolute, normalised, not "/" */
 	unsigned bytes;
-	const char *last;     /* its last component: whoever gets in from outside has to write it */
-	char url[PREFIX_MAX]; /* "goosefs://host:9200", without the slash at the end */
+	const char *last; /* its last component: whoever gets in from outside has to write it */
+	const char *url;  /* "goosefs://host:9200", without the slash at the end */
 	unsigned url_bytes;
 	unsigned scheme_bytes; /* of url: "goosefs" */
 };
@@ -38,11 +40,11 @@ struct shim {
 	uint8_t begins[UCHAR_MAX + 1]; /* how a path of ours may begin (prefix.c) */
 	unsigned prefix_count;
 	struct prefix prefix[MOUNTS_MAX];
-	char session[PATH_MAX];                         /* its directory */
-	char log[PATH_MAX + 8], records[PATH_MAX + 16]; /* files in it: named once, for a thread's stack may be small */
-	char preload[PATH_MAX]; /* our own entry of LD_PRELOAD, for children; "" if we came by another way */
-	char mounts[PATH_MAX];  /* as SLIPSTREAM_MOUNTS */
-	unsigned timeout_ms;    /* longest wait for the keeper; 0: no limit */
+	const char *session;       /* its directory */
+	const char *log, *records; /* files in it: named once, for a thread's stack may be small */
+	const char *preload;       /* our own entry of LD_PRELOAD, for children; "" if we came by another way */
+	const char *mounts;        /* as SLIPSTREAM_MOUNTS */
+	unsigned timeout_ms;       /* longest wait for the keeper; 0: no limit */
 };
 
 extern HIDDEN struct shim shim; /* written by the constructor alone */

@@ -8,6 +8,7 @@
 #include "shim/start.h"
 #include "shim/session.h"
 #include "shim/sys.h"
+#include "shim/text.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -88,9 +89,10 @@ static bool mounts_of_file(const char *path, char *out, size_t size, bool *exist
 }
 
 /* The first of these files counts, as for the client (client/config.c). */
-static bool mounts_of_files(char *out, size_t size)
+static bool mounts_of_first(char *out, size_t size)
 {
-	const char *named = getenv("SLIPSTREAM_CONFIG"), *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
+	const char *named = text_env("SLIPSTREAM_CONFIG"), *home = text_env("HOME"),
+		   *config = text_env("XDG_CONFIG_HOME");
 	char path[PATH_MAX];
 	bool exists = false, found;
 
@@ -103,13 +105,18 @@ static bool mounts_of_files(char *out, size_t size)
 	return exists ? found : mounts_of_file("/etc/slipstream.conf", out, size, &exists);
 }
 
-bool start_mounts(char *out, size_t size)
+static COLD const char *mounts_of_files(void)
 {
-	const char *mounts = getenv("SLIPSTREAM_MOUNTS");
+	char mounts[PATH_MAX];
 
+	return mounts_of_first(mounts, sizeof mounts) ? text_join(mounts, "", "") : NULL;
+}
+
+STARTUP const char *start_mounts(const char *mounts)
+{
 	if (mounts)
-		return *mounts && join(out, size, mounts, "", "");
-	return mounts_of_files(out, size);
+		return *mounts ? text_join(mounts, "", "") : NULL;
+	return mounts_of_files();
 }
 
 /* ---- the session ---------------------------------------------------------------------------------------------------------- */
@@ -143,24 +150,21 @@ static uint64_t hash(const char *text)
 	return h;
 }
 
-bool start_session(const char *mounts)
+STARTUP const char *start_session(const char *mounts)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char base[PATH_MAX], uid[12], name[17];
-	uint64_t dice = 0;
-	bool fits;
+	const char *runtime = text_env("XDG_RUNTIME_DIR"), *kind = "/user-", *base;
+	uint64_t name = hash(mounts);
+	char uid[12], digits[17];
 
+	if (shim.inside) { /* of this process alone: a name that no process before it can have left */
+		kind = "/process-";
+		sys3(SYS_getrandom, &name, sizeof name, 0);
+	}
 	if (runtime && *runtime == '/')
-		fits = join(base, sizeof base, runtime, "/slipstream", "");
+		base = text_join(runtime, "/slipstream", "");
 	else
-		fits = join(base, sizeof base, "/dev/shm/slipstream-", decimal((unsigned)sys0(SYS_geteuid), uid), "");
-	if (!fits)
-		return false;
-	if (!shim.inside)
-		return join(shim.session, sizeof shim.session, base, "/user-", hex(hash(mounts), name));
-	/* Of this process alone: a name that no process before it can have left. */
-	sys3(SYS_getrandom, &dice, sizeof dice, 0);
-	return join(shim.session, sizeof shim.session, base, "/process-", hex(dice, name));
+		base = text_join("/dev/shm/slipstream-", decimal((unsigned)sys0(SYS_geteuid), uid), "");
+	return base ? text_join(base, kind, hex(name, digits)) : NULL;
 }
 
 /* ---- the keeper -------------------------------------------------------------------------------------------------------------- */
@@ -202,7 +206,7 @@ static size_t environment_count(void)
 /* In the child: nothing of the program's stays open, and the shim stays behind. */
 static void exec_keeper(const char *program, const char *mounts)
 {
-	char *argv[] = {"slipstream", "keeper", "--alone", shim.session, NULL};
+	char *argv[] = {"slipstream", "keeper", "--alone", (char *)shim.session, NULL};
 	char *envp[environment_count() + 2], **at = envp;
 	int null = sys_open("/dev/null", O_RDWR, 0);
 
@@ -221,7 +225,7 @@ static void exec_keeper(const char *program, const char *mounts)
 
 /* Not on the stack, which may be a small thread's. */
 struct start {
-	char program[PATH_MAX], mounts[sizeof shim.mounts + 24];
+	char program[PATH_MAX], mounts[PATH_MAX + 24];
 };
 
 static int start_with(struct start *s)

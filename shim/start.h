@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The mounts that the environment or the settings' file names, into out; false: none. Called by the constructor. */
-bool start_mounts(char *out, size_t size);
+/* The mounts that the environment names, or the settings' file if it says nothing, kept; NULL: none. Called by the constructor. */
+const char *start_mounts(const char *mounts);
 
-/* Name the session that all of this user's programs with these mounts share: shim.session. False: it has no place. */
-bool start_session(const char *mounts);
+/* The session that all of this user's programs with these mounts share; NULL: it has no place. Called by the constructor. */
+const char *start_session(const char *mounts);
 
 /* Where our libslipstream-client.so is. */
 bool start_client(char out[4096]);

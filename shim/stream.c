@@ -65,7 +65,7 @@ bool stream_flush_ours(void)
 
 /* ---- streams that libc does not read alone ----------------------------------------------------------------------- */
 
-_Atomic bool stream_unready;
+NEAR _Atomic bool stream_unready;
 
 /*
  * A stream over a block file moves onto the new content, as read() would move the descriptor, if the file was written since. Until
@@ -87,14 +87,14 @@ static void stream_note_local(uint32_t word)
  * It is made content-backed when libc is about to read it, and not before: a shell whose script it is reads by read(2) and
  * shares the offset with its children. The new descriptor has an offset of its own, so that is given back at the end.
  */
-static struct {
+static NEAR struct {
 	_Atomic int process; /* that took it over; 0: none */
 	int record;
 	uint32_t serial; /* of the record: it may be another's meanwhile */
 	int64_t off;
 } taken;
 
-void stream_note_stdin(uint32_t word)
+STARTUP void stream_note_stdin(uint32_t word)
 {
 	bool unready = word == FD_UNKNOWN || (word >= FD_OURS && fdtab_kind(word) == SESSION_RANGE);
 
@@ -134,7 +134,7 @@ void stream_ready_slow(FILE *f)
 	errno = saved;
 }
 
-void stream_give_back(void)
+STARTUP void stream_give_back(void)
 {
 	int process = atomic_exchange(&taken.process, 0);
 	struct session_record *rec;

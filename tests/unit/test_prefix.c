@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include "shim/prefix.c" /* what is static in it is tested here, too */
+#include "shim/text.c"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +76,7 @@ static void page_init(void)
 }
 
 /* At the page's beginning, at its end, or so many bytes from its end, among dots. */
-static const char *put(const char *path, size_t from_end)
+static const char *placed(const char *path, size_t from_end)
 {
 	size_t n = strlen(path) + 1;
 	char *at = from_end > 4096 - n ? page : page + 4096 - n - from_end;
@@ -178,7 +179,7 @@ static void generated(void **state)
 		bool said;
 
 		random_path(path, sizeof path);
-		at = put(path, i % 3 ? (unsigned)rand() % 70 : 0);
+		at = placed(path, i % 3 ? (unsigned)rand() % 70 : 0);
 		said = path[0] == '/' ? prefix_absolute(at) : prefix_relative(at);
 		if (reaches(path) && !said)
 			fail_msg("not ours: %s", path);
@@ -206,11 +207,11 @@ static void two_dots(void **state)
 				path[n] = '\0';
 				for (size_t i = dot; i < n && i < dot + 2; i++)
 					path[i] = '.';
-				if (climbs(put(path, from_end)) != (dot + 2 <= n) ||
-				    climbs(put(path, SIZE_MAX)) != (dot + 2 <= n))
+				if (climbs(placed(path, from_end)) != (dot + 2 <= n) ||
+				    climbs(placed(path, SIZE_MAX)) != (dot + 2 <= n))
 					fail_msg("%s, %zu from the end of a page", path, from_end);
 				path[dot] = dot < n ? '/' : '\0';
-				if (climbs(put(path, from_end)))
+				if (climbs(placed(path, from_end)))
 					fail_msg("%s, %zu from the end of a page", path, from_end);
 			}
 }
