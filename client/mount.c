@@ -7,6 +7,7 @@
 #include "client/mount.h"
 #include "client/log.h"
 #include "client/path.h"
+#include "client/session.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -119,6 +120,8 @@ static int mount_parse(struct mount *mount, const char *part)
 		return complain(part, "the prefix must be an absolute path");
 	if (!strcmp(path, "/"))
 		return complain(part, "the prefix cannot be the root directory");
+	if (strlen(path) >= SESSION_PREFIX_MAX)
+		return complain(part, "the prefix is too long");
 	mount->prefix = strdup(path);
 	mount->url = strdup(equals + 1);
 	if (!mount->prefix || !mount->url)
@@ -153,6 +156,8 @@ static int mount_add(struct mount_table *table, const char *part)
 
 	if (!rc)
 		rc = mount_overlaps(table, &mount, part);
+	if (!rc && table->n == SESSION_MOUNTS_MAX)
+		rc = complain(part, "there are too many mounts before it");
 	if (rc)
 		goto fail;
 	rc = -ENOMEM;

@@ -22,6 +22,8 @@
 
 #define SESSION_VERSION     3
 #define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
+#define SESSION_MOUNTS_MAX  16    /* a shim has room for so many, */
+#define SESSION_PREFIX_MAX  256   /* and for a prefix of less than this */
 
 enum session_op {
 #define SESSION_OP(ID, name, again) SESSION_##ID,

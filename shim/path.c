@@ -258,8 +258,6 @@ static int find_absolute(struct where *w, const char *path)
 
 int path_find(struct where *w, int dirfd, const char *path)
 {
-	const struct prefix *p;
-	const char *rest;
 	bool through = false;
 	int ours, rc;
 
@@ -270,9 +268,9 @@ int path_find(struct where *w, int dirfd, const char *path)
 		return -ENAMETOOLONG;
 	if (path[0] == '/')
 		return find_absolute(w, path);
-	p = prefix_of_url(path, &rest);
-	if (p)
-		return prefix_join(w->path, p->path, rest, &w->end, NULL) ?: prefix_of(w->path) ? 1 : -ENOENT;
+	rc = prefix_of_url(path, w->path, &w->end);
+	if (rc)
+		return rc;
 	if (path[0] == '\0')
 		return 0;
 	ours = find_base(w->path, dirfd, path);

@@ -39,30 +39,45 @@ static inline void begins_add(const struct prefix *p)
 		shim.begins[(unsigned char)p->url[0]] |= RELATIVE;
 }
 
-static void url_set(struct prefix *p, const char *url, size_t n)
+/* "goosefs://host:port/data": which paths are URLs of it, and what is mounted of it. */
+static STARTUP void url_set(struct prefix *p, const char *url, const char *end)
 {
-	while (n && url[n - 1] == '/')
-		n--;
-	p->url = n < PREFIX_MAX ? text_keep(url, n) ?: "" : "";
-	while (p->url[p->url_bytes])
-		p->url_bytes++;
-	while (p->url[p->scheme_bytes] && !text_begins(p->url + p->scheme_bytes, "://"))
-		p->scheme_bytes++;
-	if (p->scheme_bytes == p->url_bytes)
+	const char *at = url;
+	char given[URL_MAX], path[URL_MAX];
+	size_t n = 0;
+
+	p->url = p->root = "";
+	while (at < end && !text_begins(at, "://"))
+		at++;
+	if (at == end || end - url >= URL_MAX)
+		return;
+	p->scheme_bytes = (unsigned)(at - url);
+	for (at += 3; at < end && *at != '/'; at++)
+		;
+	p->url_bytes = (unsigned)(at - url);
+	p->url = text_keep(url, p->url_bytes) ?: "";
+	while (at < end)
+		given[n++] = *at++;
+	given[n] = '\0';
+	if (!*p->url || prefix_join(path, "/", given, NULL, NULL))
 		p->scheme_bytes = 0;
+	else if (path[1])
+		p->root = text_join(path, "", "") ?: "";
+	while (p->root[p->root_bytes])
+		p->root_bytes++;
 }
 
 /* One "/goosefs=goosefs://host:port/" of the list, which ends at end. */
 static STARTUP void prefix_add(const char *entry, const char *end)
 {
 	struct prefix *p = &shim.prefix[shim.prefix_count];
-	char given[PREFIX_MAX], path[PREFIX_MAX];
+	char given[SESSION_PREFIX_MAX], path[SESSION_PREFIX_MAX];
 	size_t n = 0;
 
-	if (entry[0] != '/' || shim.prefix_count == MOUNTS_MAX)
+	if (entry[0] != '/' || shim.prefix_count == SESSION_MOUNTS_MAX)
 		return;
 	for (; entry < end && *entry != '='; entry++) {
-		if (n == PREFIX_MAX - 1)
+		if (n == SESSION_PREFIX_MAX - 1)
 			return;
 		given[n++] = *entry;
 	}
@@ -75,19 +90,31 @@ static STARTUP void prefix_add(const char *entry, const char *end)
 	for (; p->path[p->bytes]; p->bytes++)
 		if (p->path[p->bytes] == '/')
 			p->last = p->path + p->bytes + 1;
-	url_set(p, entry + 1, (size_t)(end - entry - 1));
+	url_set(p, entry + 1, end);
 	begins_add(p);
 	shim.prefix_count++;
+}
+
+/* The client passes over them, too (client/mount.c). */
+static inline bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
 }
 
 STARTUP void prefix_parse(const char *mounts)
 {
 	while (*mounts) {
-		const char *entry = mounts;
+		const char *entry, *end;
 
+		while (blank(*mounts))
+			mounts++;
+		entry = mounts;
 		while (*mounts && *mounts != ';')
 			mounts++;
-		prefix_add(entry, mounts);
+		end = mounts;
+		while (end > entry && blank(end[-1]))
+			end--;
+		prefix_add(entry, end);
 		mounts += *mounts == ';';
 	}
 }
@@ -105,24 +132,48 @@ const struct prefix *prefix_of(const char *path)
 	return NULL;
 }
 
-const struct prefix *prefix_of_url(const char *path, const char **rest)
+/* Does path begin as URLs of this mount do, "goosefs://host:9200/" or "goosefs:///"? What follows, or NULL. */
+static const char *url_rest(const struct prefix *p, const char *path)
+{
+	const char *after = path + p->scheme_bytes + 3;
+
+	if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes + 3) != 0)
+		return NULL;
+	if (*after == '/')
+		return after;
+	after = path + p->url_bytes;
+	return text_begins(path, p->url) && (*after == '/' || !*after) ? after : NULL;
+}
+
+static bool is_url(const char *path)
+{
+	for (unsigned i = 0; i < shim.prefix_count; i++)
+		if (url_rest(&shim.prefix[i], path))
+			return true;
+	return false;
+}
+
+int prefix_of_url(const char *path, char *out, enum path_end *end)
 {
 	for (unsigned i = 0; i < shim.prefix_count; i++) {
 		const struct prefix *p = &shim.prefix[i];
-		const char *after = path + p->scheme_bytes + 3;
+		const char *rest = url_rest(p, path), *below = out + p->root_bytes;
+		int rc = rest ? prefix_join(out, "/", rest, end, NULL) : 0;
+		size_t n;
 
-		if (!p->scheme_bytes || strncmp(path, p->url, p->scheme_bytes + 3))
+		if (rc)
+			return rc;
+		if (!rest || !text_begins(out, p->root) || (*below && *below != '/'))
 			continue;
-		if (*after == '/') {
-			*rest = after;
-			return p;
-		}
-		if (text_begins(path, p->url) && (path[p->url_bytes] == '/' || !path[p->url_bytes])) {
-			*rest = path + p->url_bytes;
-			return p;
-		}
+		n = below[*below == '/'] ? strlen(below) : 0;
+		if (p->bytes + n >= PATH_MAX)
+			return -ENAMETOOLONG;
+		memmove(out + p->bytes, below, n);
+		memcpy(out, p->path, p->bytes);
+		out[p->bytes + n] = '\0';
+		return 1;
 	}
-	return NULL;
+	return 0;
 }
 
 STARTUP int prefix_join(char *out, const char *base, const char *path, enum path_end *end, bool *through)
@@ -253,9 +304,7 @@ static __attribute__((noinline)) bool absolute_look(const char *path)
 
 static __attribute__((noinline)) bool relative_look(const char *path)
 {
-	const char *rest;
-
-	return names_prefix(path) || prefix_of_url(path, &rest);
+	return names_prefix(path) || is_url(path);
 }
 
 /*

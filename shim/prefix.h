@@ -17,8 +17,11 @@ void prefix_parse(const char *mounts);
 /* The prefix a normalised path lies in, or NULL. */
 const struct prefix *prefix_of(const char *path);
 
-/* "goosefs://host:9200/in/a" or "goosefs:///in/a": the prefix of that mount, and "/in/a"; NULL if it is no URL of a mount. */
-const struct prefix *prefix_of_url(const char *path, const char **rest);
+/*
+ * "goosefs://host:9200/data/a" or "goosefs:///data/a" as "/goosefs/a", if /data is mounted there. out has PATH_MAX bytes.
+ * 1: done; 0: it is no URL of a mount; -ENAMETOOLONG.
+ */
+int prefix_of_url(const char *path, char *out, enum path_end *end);
 
 /*
  * Could an absolute path lead below a prefix, or name a descriptor (/dev/fd/3) or the working directory (/proc/self/cwd)?

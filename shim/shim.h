@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/session.h"
+
 #define EXPORT      __attribute__((visibility("default")))
 #define HIDDEN      __attribute__((visibility("hidden"))) /* -fvisibility does not say it of what is extern */
 #define COLD        __attribute__((noinline, cold))
@@ -18,16 +20,17 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define MOUNTS_MAX 16
-#define PREFIX_MAX 256
+#define URL_MAX 256
 
 struct prefix {
 	const char *path; /* "/goosefs": absolute, normalised, not "/" */
 	unsigned bytes;
 	const char *last; /* its last component: whoever gets in from outside has to write it */
-	const char *url;  /* "goosefs://host:9200", without the slash at the end */
+	const char *url;  /* "goosefs://host:9200" */
 	unsigned url_bytes;
-	unsigned scheme_bytes; /* of url: "goosefs" */
+	unsigned scheme_bytes; /* of url: "goosefs"; 0: no path is a URL of it */
+	const char *root;      /* what follows in the mount's URL, normalised: "/data", or "" */
+	unsigned root_bytes;
 };
 
 struct shim {
@@ -39,7 +42,7 @@ struct shim {
 	bool log_own;                  /* log is a file that SLIPSTREAM_LOG names, not the session's */
 	uint8_t begins[UCHAR_MAX + 1]; /* how a path of ours may begin (prefix.c) */
 	unsigned prefix_count;
-	struct prefix prefix[MOUNTS_MAX];
+	struct prefix prefix[SESSION_MOUNTS_MAX];
 	const char *session;       /* its directory */
 	const char *log, *records; /* files in it: named once, for a thread's stack may be small */
 	const char *preload;       /* our own entry of LD_PRELOAD, for children; "" if we came by another way */

@@ -3,7 +3,7 @@
 
 extern char **environ;
 
-static char kept[4 * PATH_MAX + 2 * MOUNTS_MAX * PREFIX_MAX];
+static char kept[4 * PATH_MAX + SESSION_MOUNTS_MAX * (SESSION_PREFIX_MAX + 2 * URL_MAX)];
 static NEAR size_t kept_bytes;
 
 STARTUP const char *text_env(const char *name)

@@ -113,11 +113,16 @@ static int set_environment(const struct session *s, const char *mounts)
 	return rc ? -ENOMEM : 0;
 }
 
-/* Is this command's name below a mount? Then only a program that has the shim can find it. */
+/* Is this command's name below a mount, or a URL? Then only a program that has the shim can find it. */
 static bool below_a_mount(const char *command, const char *mounts)
 {
+	if (strstr(command, "://"))
+		return true;
 	for (const char *m = mounts; *m;) {
-		size_t n = strcspn(m, "=");
+		size_t n;
+
+		m += strspn(m, " \t\n");
+		n = strcspn(m, "=");
 
 		if (!strncmp(command, m, n) && (command[n] == '/' || command[n] == '\0'))
 			return true;

@@ -27,6 +27,9 @@ for i in $(seq 8); do ours sh -c "echo $i > /goosefs/par$i" & pids[i]=$!; done
 wait "${pids[@]}"
 is "eight at once" "$(ours sh -c 'cat /goosefs/par?' | sort -n | tr '\n' ' ')" "1 2 3 4 5 6 7 8 "
 
+# Two mounts, with a blank between them.
+is "two mounts" "$(SLIPSTREAM_MOUNTS="$SLIPSTREAM_MOUNTS; /b=goosefs://$master/d" ours cat /goosefs/n /b/f | tail -n 1)" one
+
 # Mounts from the file.
 mkdir -p "$HOME/.config/slipstream"
 echo "mounts = $SLIPSTREAM_MOUNTS" >"$HOME/.config/slipstream/slipstream.conf"

@@ -3,9 +3,11 @@
 #include "client/log.h"
 #include "client/mount.h"
 #include "client/path.h"
+#include "client/session.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void normalise(const char *path, const char *wanted)
@@ -147,6 +149,28 @@ static void mistakes_are_quoted(void **state)
 	mount_table_free(make(" ; ;"));
 }
 
+/* What a shim has no room for would be a local path to programs. */
+static void what_a_shim_cannot_hold_is_refused(void **state)
+{
+	char text[SESSION_MOUNTS_MAX * 32 + 64], prefix[SESSION_PREFIX_MAX + 1];
+	int n = 0;
+
+	(void)state;
+	for (int i = 0; i < SESSION_MOUNTS_MAX; i++)
+		n += sprintf(text + n, "/m%d=goosefs://h:1;", i);
+	mount_table_free(make(text));
+	strcpy(text + n, "/more=goosefs://h:1");
+	refused(text, "too many");
+	memset(prefix, 'p', sizeof prefix);
+	prefix[0] = prefix[200] = '/';
+	prefix[SESSION_PREFIX_MAX] = '\0';
+	snprintf(text, sizeof text, "%s=goosefs://h:1", prefix);
+	refused(text, "too long");
+	prefix[SESSION_PREFIX_MAX - 1] = '\0';
+	snprintf(text, sizeof text, "%s=goosefs://h:1", prefix);
+	mount_table_free(make(text));
+}
+
 static int group_set_up(void **state)
 {
 	(void)state;
@@ -160,6 +184,7 @@ int main(void)
 		cmocka_unit_test(finding),
 		cmocka_unit_test(urls),
 		cmocka_unit_test(mistakes_are_quoted),
+		cmocka_unit_test(what_a_shim_cannot_hold_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, group_set_up, NULL);
