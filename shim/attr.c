@@ -179,10 +179,14 @@ static long attr_ofd(struct ofd *of, struct session_attr *attr)
 static long attr_where(struct where *w, struct session_attr *attr, int flags)
 {
 	struct ofd of;
+	long rc;
 
+	if (w->end == PATH_LINK && (flags & AT_SYMLINK_NOFOLLOW))
+		return SESSION_ELSEWHERE; /* the link itself */
 	if (w->record >= 0 && w->fd >= 0 && ofd_find(&of, w->fd, ANY_KIND))
 		return attr_ofd(&of, attr);
-	return stat_where(w, attr, flags);
+	rc = stat_where(w, attr, flags);
+	return rc == -ENOENT && path_is_image(w) ? SESSION_ELSEWHERE : rc; /* removed since: as it was */
 }
 
 long op_fstatat(struct where *w, struct stat *st, int flags)

@@ -287,10 +287,20 @@ static bool any_written(void)
 
 /* ---- files of ours, executed ------------------------------------------------------------------------------------------- */
 
-/* All of fd in a memfd that can be executed; staging and block files are neither executable nor surely on such a mount. */
-int image_copy(int fd)
+/* The name of what runs, for /proc/N/exe; just ours if it is too long for that. */
+static void image_name(char out[IMAGE_BYTES + 1], const struct ofd *of, char path[PATH_MAX])
 {
-	int image = (int)sys2(SYS_memfd_create, "slipstream-exec", MFD_CLOEXEC), reader;
+	size_t n = record_path(of->rec, path) ? 0 : strlen(path);
+
+	memcpy(out, IMAGE_NAME, sizeof IMAGE_NAME);
+	if (sizeof IMAGE_NAME + n <= IMAGE_BYTES + 1)
+		memcpy(out + sizeof IMAGE_NAME - 1, path, n + 1);
+}
+
+/* All of fd in a memfd that can be executed; staging and block files are neither executable nor surely on such a mount. */
+int image_copy(int fd, const char *named)
+{
+	int image = (int)sys2(SYS_memfd_create, named, MFD_CLOEXEC), reader;
 	char name[SYS_FD_NAME];
 	off_t off = 0;
 	long n;
@@ -311,9 +321,9 @@ int image_copy(int fd)
  */
 static long image_open(struct where *w, struct script *script, int *image)
 {
-	char head[HEAD_BYTES] __attribute__((aligned(8)));
+	char head[HEAD_BYTES] __attribute__((aligned(8))), name[IMAGE_BYTES + 1];
 	struct ofd of;
-	long rc = op_faccessat(w, X_OK, AT_EACCESS), n;
+	long rc = path_is_image(w) ? SESSION_ELSEWHERE : op_faccessat(w, X_OK, AT_EACCESS), n;
 	int fd;
 
 	if (rc)
@@ -332,8 +342,10 @@ static long image_open(struct where *w, struct script *script, int *image)
 	rc = n < 0 ? n : n == 0 ? -ENOEXEC : 0;
 	if (!rc && script_parse(script, head, (size_t)n))
 		rc = 1;
-	else if (!rc)
-		rc = *image = image_copy(fd);
+	else if (!rc) {
+		image_name(name, &of, w->path);
+		rc = *image = image_copy(fd, name);
+	}
 	if (*image >= 0)
 		rc = 0;
 out:

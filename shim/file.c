@@ -49,8 +49,10 @@ long op_open(struct where *w, int flags, mode_t mode)
 	struct call c;
 	long rc;
 
-	if (w->end != PATH_NAME && (flags & O_CREAT))
+	if (w->end >= PATH_SLASH && (flags & O_CREAT))
 		return -EISDIR;
+	if (path_is_image(w))
+		return SESSION_ELSEWHERE;
 	call_where(&c, SESSION_OPEN, w);
 	c.request.flags = (uint32_t)flags;
 	c.request.mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode & 07777 & ~process_umask() : 0;

@@ -21,6 +21,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,6 +137,16 @@ static bool session_find(const char *session)
 	return shim.session && shim.mounts;
 }
 
+/* A program of ours is executed by number, and that is what the kernel calls it. */
+static void image_title(void)
+{
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	struct where w;
+
+	if (executed && !strncmp(executed, "/dev/fd/", 8) && path_find(&w, AT_FDCWD, "/proc/self/exe") > 0)
+		sys2(SYS_prctl, PR_SET_NAME, strrchr(w.path, '/') + 1);
+}
+
 __attribute__((constructor)) static void shim_init(void)
 {
 	const char *inherit = text_env("SLIPSTREAM_INHERIT"), *timeout = text_env("SLIPSTREAM_SHIM_TIMEOUT_MS");
@@ -152,6 +164,7 @@ __attribute__((constructor)) static void shim_init(void)
 	session_vfork_child(); /* the page that tells fork from vfork exists before either */
 	fdtab_init();
 	shim.active = true;
+	image_title();
 	__cxa_atexit(at_exit, NULL, NULL);
 	__cxa_at_quick_exit(at_quick_exit_, NULL);
 }

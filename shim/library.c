@@ -43,7 +43,7 @@ static int content_open(struct where *w)
 		return fd;
 	fd_content(fd);
 	if (ofd_find(&of, fd, KIND(STAGED) | KIND(LOCAL)) && !loadable(fd)) {
-		image = image_copy(fd);
+		image = image_copy(fd, "slipstream-library");
 		process_close(fd);
 		fd = image;
 	}

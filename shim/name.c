@@ -70,8 +70,14 @@ long op_readlink(struct where *w, char *out, size_t n)
 
 	if (!n || n > LONG_MAX)
 		return -EINVAL;
+	if (w->end == PATH_LINK && !strncmp(w->native, "/dev/std", 8))
+		return SESSION_ELSEWHERE; /* a link to a link */
+	if (w->record >= 0 && w->end >= PATH_SLASH)
+		return -EINVAL;
 	if (w->record >= 0) {
 		bytes = record_name(w);
+	} else if (path_is_image(w)) {
+		bytes = strlen(w->path);
 	} else {
 		call_where(&c, SESSION_READLINK, w);
 		rc = call_do(&c, w); /* the target, in w->path */
@@ -336,7 +342,7 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 		} else {
 			call_where(&c, SESSION_RENAME, &p->from);
 			c.request.flags = flags;
-			c.request.must_be_dir |= p->to.end != PATH_NAME;
+			c.request.must_be_dir |= p->to.end >= PATH_SLASH;
 			rc = call_pair(&c, p);
 			if (rc == SESSION_ELSEWHERE)
 				rc = -EXDEV;

@@ -91,7 +91,7 @@ long op_fchdir(struct ofd *of);
 long op_getdents64(struct ofd *of, void *buf, size_t n);
 
 /* exec.c: all of fd in a memfd that can be executed: a read-only descriptor of it, or -errno. */
-int image_copy(int fd);
+int image_copy(int fd, const char *named);
 
 /* What a file of ours does not do: one reason per errno. */
 long op_eopnotsupp(void);

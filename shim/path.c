@@ -147,26 +147,29 @@ static const char *number_parse(const char *text, int *out)
 	return *text == '\0' || *text == '/' ? text : NULL;
 }
 
-/* "/proc/self/" and its other spellings, of this process. */
-static const char *proc_self(const char *path)
+/* "/proc/self/rest" and its other spellings, or another process's: rest. */
+static const char *proc_entry(const char *path, bool *self)
 {
-	static const char *const self[] = {"/proc/self/", "/proc/thread-self/"};
+	static const char *const spelt[] = {"/proc/self/", "/proc/thread-self/"};
 	int pid;
 
+	*self = true;
 	for (unsigned i = 0; i < 2; i++)
-		if (!strncmp(path, self[i], strlen(self[i])))
-			return path + strlen(self[i]);
+		if (!strncmp(path, spelt[i], strlen(spelt[i])))
+			return path + strlen(spelt[i]);
 	if (strncmp(path, "/proc/", 6))
 		return NULL;
 	path = number_parse(path + 6, &pid);
-	return path && *path == '/' && pid == (int)sys0(SYS_getpid) ? path + 1 : NULL;
+	*self = path && pid == (int)sys0(SYS_getpid);
+	return path && *path == '/' ? path + 1 : NULL;
 }
 
-/* "/dev/fd/3/rest": 3, and what follows; NULL if path names no descriptor. */
+/* "/dev/fd/3/rest": 3, and what follows; NULL if path names no descriptor of this process. */
 static const char *fd_name(const char *path, int *fd)
 {
 	static const char *const std[] = {"/dev/stdin", "/dev/stdout", "/dev/stderr"};
 	const char *rest;
+	bool self;
 
 	for (int i = 0; i < 3; i++)
 		if (!strcmp(path, std[i])) {
@@ -175,21 +178,45 @@ static const char *fd_name(const char *path, int *fd)
 		}
 	if (!strncmp(path, "/dev/fd/", 8))
 		return number_parse(path + 8, fd);
-	rest = proc_self(path);
-	return rest && !strncmp(rest, "fd/", 3) ? number_parse(rest + 3, fd) : NULL;
+	rest = proc_entry(path, &self);
+	return rest && self && !strncmp(rest, "fd/", 3) ? number_parse(rest + 3, fd) : NULL;
 }
 
-static int find_named_fd(struct where *w, int fd, const char *rest)
+/* "fd/3/rest" or "cwd/rest" in /proc/N: rest; NULL for what is no link to a file. */
+static const char *proc_link(const char *entry)
 {
-	struct ofd of;
+	int fd;
 
-	if (!ofd_find(&of, fd, ANY_KIND))
+	if (!strncmp(entry, "fd/", 3))
+		return number_parse(entry + 3, &fd);
+	return !strncmp(entry, "cwd", 3) && (entry[3] == '/' || !entry[3]) ? entry + 3 : NULL;
+}
+
+/* The record of what another process has open, or works in. */
+static int proc_record(struct where *w, const char *path, const char *rest)
+{
+	struct stat st;
+
+	memcpy(w->path, path, (size_t)(rest - path));
+	w->path[rest - path] = '\0';
+	if (sys_fstatat(AT_FDCWD, w->path, &st, 0) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+		return -1;
+	return record_lookup(st.st_dev, st.st_ino);
+}
+
+/* What runs in the process whose /proc/N/exe this is. */
+static int find_image(struct where *w, const char *path)
+{
+	static const char before[] = "/memfd:" IMAGE_NAME, after[] = " (deleted)";
+	long n = sys_readlink(path, w->path, sizeof w->path - 1) - (long)(sizeof after - 1);
+
+	if (n <= (long)(sizeof before - 1) || memcmp(w->path, before, sizeof before - 1))
 		return 0;
-	if (*rest)
-		return path_find(w, fd, rest + 1);
-	w->record = of.record;
-	w->fd = fd;
-	return record_path(of.rec, w->path) ?: 1;
+	n -= (long)(sizeof before - 1);
+	memmove(w->path, w->path + sizeof before - 1, (size_t)n);
+	w->path[n] = '\0';
+	w->end = PATH_LINK;
+	return prefix_of(w->path) != NULL;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------------------------------------- */
@@ -230,22 +257,71 @@ static int find_base(char *base, int dirfd, const char *path)
 	return base[0] == '/' ? 0 : -ENOTDIR;
 }
 
-static int find_absolute(struct where *w, const char *path)
+/* A relative path; w->path is what it starts from, and ours says whose that is. */
+static int find_below(struct where *w, int ours, const char *path)
 {
-	const char *rest;
 	bool through = false;
-	int fd, rc;
+	int rc = prefix_join(w->path, w->path, path, &w->end, &through);
+
+	if (rc)
+		return ours ? rc : 0;
+	if (prefix_of(w->path))
+		return 1;
+	if (ours || through)
+		w->native = w->path;
+	return 0;
+}
+
+/* By way of a link of the kernel's to something of ours; rest is what follows it. */
+static int find_linked(struct where *w, int record, int fd, const char *rest)
+{
+	struct session_record *rec = record_get(record);
+	const char *name = rest + strspn(rest, "/");
+	int rc;
+
+	if (*rest && rec && atomic_load(&rec->kind) != SESSION_DIRECTORY)
+		return -ENOTDIR;
+	if (*name) {
+		rc = record_base(w->path, rec, name);
+		return rc < 0 ? rc : find_below(w, rc, name);
+	}
+	w->record = record;
+	w->fd = fd;
+	w->end = *rest ? PATH_SLASH : PATH_LINK;
+	return record_path(rec, w->path) ?: 1;
+}
+
+/* What a name in /dev or /proc leads to; 0: nothing of ours. */
+static int find_link(struct where *w, const char *path)
+{
+	const char *entry, *rest;
+	struct ofd of;
+	int fd, record;
+	bool self;
 
 	rest = fd_name(path, &fd);
 	if (rest)
-		return find_named_fd(w, fd, rest);
-	rest = proc_self(path);
-	if (rest && !strncmp(rest, "cwd", 3) && (rest[3] == '/' || !rest[3]) && cwd_record() >= 0) {
-		if (rest[3] && rest[4])
-			return path_find(w, AT_FDCWD, rest + 4);
-		w->record = cwd_record();
-		return record_path(record_get(w->record), w->path) ?: 1;
-	}
+		return ofd_find(&of, fd, ANY_KIND) ? find_linked(w, of.record, fd, rest) : 0;
+	entry = proc_entry(path, &self);
+	if (!entry)
+		return 0;
+	if (!strcmp(entry, "exe"))
+		return find_image(w, path);
+	rest = proc_link(entry);
+	if (!rest)
+		return 0;
+	record = self ? cwd_record() : proc_record(w, path, rest);
+	return record >= 0 ? find_linked(w, record, -1, rest) : 0;
+}
+
+static int find_absolute(struct where *w, const char *path)
+{
+	bool through = false;
+	int rc = path[1] == 'd' || path[1] == 'p' ? find_link(w, path) : 0;
+
+	if (rc)
+		return rc;
+	w->end = PATH_NAME;
 	rc = prefix_join(w->path, "/", path, &w->end, &through);
 	if (rc)
 		return through ? rc : 0;
@@ -258,7 +334,6 @@ static int find_absolute(struct where *w, const char *path)
 
 int path_find(struct where *w, int dirfd, const char *path)
 {
-	bool through = false;
 	int ours, rc;
 
 	w->native = path;
@@ -276,14 +351,7 @@ int path_find(struct where *w, int dirfd, const char *path)
 	ours = find_base(w->path, dirfd, path);
 	if (ours < 0)
 		return ours == -ENOTDIR ? ours : 0; /* the kernel says it better */
-	rc = prefix_join(w->path, w->path, path, &w->end, &through);
-	if (rc)
-		return ours ? rc : 0;
-	if (prefix_of(w->path))
-		return 1;
-	if (ours || through)
-		w->native = w->path;
-	return 0;
+	return find_below(w, ours, path);
 }
 
 int path_find_empty(struct where *w, int dirfd, const char *path, int flags)

@@ -20,6 +20,19 @@ struct where {
 bool path_relative(int dirfd, const char *path);
 
 /*
+ * A program of ours runs from a memfd, and this is the beginning of that one's name; the program's follows. So whoever reads the
+ * link /proc/N/exe can tell.
+ */
+#define IMAGE_NAME  "slipstream:"
+#define IMAGE_BYTES 249 /* of a memfd's name, at most */
+
+/* Is that link meant? All but the name it leads to is the kernel's. */
+static inline bool path_is_image(const struct where *w)
+{
+	return w->end == PATH_LINK && w->record < 0;
+}
+
+/*
  * Nothing is mapped in the first page, nor in the last, where MAP_FAILED and other errors point: the kernel will say EFAULT. libc's
  * headers promise that no path is NULL; its callers do not. To know it of any other address would take a system call.
  */

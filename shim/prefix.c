@@ -290,7 +290,7 @@ static bool of_process(const char *path)
 	if (!text_begins(path, "/proc/"))
 		return false;
 	path += strcspn(path + 6, "/") + 6;
-	return text_begins(path, "/fd/") || text_begins(path, "/cwd");
+	return text_begins(path, "/fd/") || text_begins(path, "/cwd") || text_begins(path, "/exe");
 }
 
 static __attribute__((noinline)) bool absolute_look(const char *path)

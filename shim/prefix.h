@@ -9,7 +9,13 @@
 #include "shim/shim.h"
 
 /* What a path ended in. All but a name must be a directory. */
-enum path_end { PATH_NAME, PATH_SLASH, PATH_DOT, PATH_DOTDOT };
+enum path_end {
+	PATH_NAME,
+	PATH_LINK, /* a name of the kernel's that is a link to something of ours: /proc/self/fd/3 */
+	PATH_SLASH,
+	PATH_DOT,
+	PATH_DOTDOT,
+};
 
 /* Every "/goosefs=goosefs://host:port/" of a list with ';' between them, into shim.prefix. */
 void prefix_parse(const char *mounts);

@@ -429,7 +429,7 @@ void call_where(struct call *c, enum session_op op, const struct where *w)
 {
 	call_record(c, op, w->record);
 	c->path = w->record < 0 ? w->path : NULL;
-	c->request.must_be_dir = w->end != PATH_NAME;
+	c->request.must_be_dir = w->end >= PATH_SLASH;
 }
 
 long call_do(struct call *c, struct where *w)

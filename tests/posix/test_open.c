@@ -183,6 +183,49 @@ TEST(open, by_descriptor_name)
 	close(fd);
 }
 
+/* What /proc names is a link to what is open, there too where another process asks. */
+TEST(open, names_of_descriptors_are_links)
+{
+	static const char *const forms[] = {"/dev/fd/%d", "/proc/self/fd/%d", "/proc/%2$d/fd/%1$d"};
+	int file = CHECK((mkdir(scratch("d"), 0755), open(make_file("d/f", "abc"), O_RDONLY))),
+	    dir = CHECK(open(scratch("d"), O_RDONLY));
+	int parent = getpid(), status;
+	pid_t child = CHECK(fork());
+
+	for (unsigned i = 0; i < 3; i++) {
+		char name[64], longer[80], target[PATH_MAX];
+		struct stat st;
+		ssize_t n;
+
+		snprintf(name, sizeof name, forms[i], file, parent);
+		CHECK_INT(lstat(name, &st), 0);
+		CHECK_TRUE(S_ISLNK(st.st_mode));
+		CHECK_INT(stat(name, &st), 0);
+		CHECK_INT(st.st_size, 3);
+		n = CHECK(readlink(name, target, sizeof target - 1));
+		target[n] = '\0';
+		CHECK_STR(target, scratch("d/f"));
+		CHECK_STR(content(name), "abc");
+		snprintf(longer, sizeof longer, "%s/", name);
+		CHECK_ERRNO(open(longer, O_RDONLY), ENOTDIR);
+		CHECK_ERRNO(stat(longer, &st), ENOTDIR);
+
+		snprintf(name, sizeof name, forms[i], dir, parent);
+		snprintf(longer, sizeof longer, "%s//f", name);
+		CHECK_STR(content(longer), "abc");
+		snprintf(longer, sizeof longer, "%s/", name);
+		CHECK_INT(lstat(longer, &st), 0);
+		CHECK_TRUE(S_ISDIR(st.st_mode));
+		CHECK_ERRNO(readlink(longer, target, sizeof target), EINVAL);
+	}
+	if (!child)
+		_exit(0);
+	CHECK_INT(waitpid(child, &status, 0), child);
+	CHECK_INT(status, 0);
+	close(file);
+	close(dir);
+}
+
 TEST(open, bad_pointers)
 {
 	char *const nowhere = (char *)8;

@@ -46,7 +46,7 @@ static bool absolute_plainly(const char *path)
 
 	squeeze(path, squeezed);
 	return prefix_of(squeezed) || starts(path, "/dev/std") || starts(path, "/dev/fd") || goes_round(path) ||
-	       (process && (starts(process, "/fd/") || starts(process, "/cwd")));
+	       (process && (starts(process, "/fd/") || starts(process, "/cwd") || starts(process, "/exe")));
 }
 
 /* As no path leads into a prefix that this does not find: seen from directories of all kinds that are not ours. */
