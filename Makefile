@@ -75,6 +75,9 @@ $(BUILD)/obj/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0 -fno-builtin $(CFLAGS) -c -o $@ $<
 
+# They are in the way of every call of a program, with the kernel between two: two lines of the cache, then, and no frame.
+$(BUILD)/obj/shim/wrap.o $(BUILD)/obj/shim/variadic.o: BASE += -fomit-frame-pointer -falign-functions=64
+
 $(BUILD)/obj/%.o: %.c | $(PROTO_GENH)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(PC_CFLAGS) $(CFLAGS) -c -o $@ $<
