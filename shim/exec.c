@@ -14,6 +14,7 @@
 #include "shim/real.h"
 #include "shim/session.h"
 #include "shim/sys.h"
+#include "shim/text.h"
 
 #include <elf.h>
 #include <paths.h>
@@ -73,17 +74,28 @@ static bool env_same(char *const envp[], const char *name, const char *value)
 	return have ? !strcmp(have, value) : !*value;
 }
 
+/* Another session, that is there: what `slipstream run` below this one says of its own. */
+static bool env_elsewhere(char *const envp[])
+{
+	const char *session = env_value(envp, "SLIPSTREAM_SESSION");
+	struct stat st;
+
+	return session && *session == '/' && strcmp(session, shim.session) != 0 &&
+	       !sys_fstatat(AT_FDCWD, session, &st, 0) && env_value(envp, "SLIPSTREAM_MOUNTS");
+}
+
 /* Does this environment lead the shim into the next program, and to its working directory? Or does somebody not want it to? */
 static bool env_leads(char *const envp[], const char *cwd)
 {
 	const char *preload = env_value(envp, "LD_PRELOAD"), *inherit = env_value(envp, "SLIPSTREAM_INHERIT");
 
-	if (!shim.inherit || (inherit && !strcmp(inherit, "0")))
+	if (!shim.inherit || text_no(inherit))
 		return true;
-	return (!*shim.preload || (preload && strstr(preload, shim.preload))) &&
-	       env_same(envp, "SLIPSTREAM_MOUNTS", shim.mounts) &&
-	       (shim.alone || env_same(envp, "SLIPSTREAM_SESSION", shim.session)) &&
-	       env_same(envp, "SLIPSTREAM_CWD", cwd);
+	if (*shim.preload && !(preload && strstr(preload, shim.preload)))
+		return false;
+	return env_elsewhere(envp) || (env_same(envp, "SLIPSTREAM_MOUNTS", shim.mounts) &&
+				       (shim.alone || env_same(envp, "SLIPSTREAM_SESSION", shim.session)) &&
+				       env_same(envp, "SLIPSTREAM_CWD", cwd));
 }
 
 static size_t env_count(char *const envp[])

@@ -158,7 +158,7 @@ __attribute__((constructor)) static void shim_init(void)
 	if (!shim.prefix_count)
 		return;
 	shim.preload = preload_find(text_env("LD_PRELOAD"));
-	shim.inherit = !inherit || inherit[0] != '0' || inherit[1];
+	shim.inherit = !text_no(inherit);
 	shim.timeout_ms = timeout ? (unsigned)strtoul(timeout, NULL, 10) : 0;
 	report_init(text_env("SLIPSTREAM_REPORT"));
 	session_vfork_child(); /* the page that tells fork from vfork exists before either */

@@ -19,6 +19,21 @@ STARTUP const char *text_env(const char *name)
 	return NULL;
 }
 
+bool text_no(const char *value)
+{
+	static const char words[][8] = {"0", "false", "no", "off"};
+
+	for (size_t i = 0; value && i < sizeof words / sizeof *words; i++) {
+		const char *at = value, *word = words[i];
+
+		while (*word && (*at | 0x20) == *word) /* in any case */
+			at++, word++;
+		if (!*word && !*at)
+			return true;
+	}
+	return false;
+}
+
 /* Behind the n bytes of a text that is being made. NULL in, or no room: NULL. */
 static inline char *put(char *made, size_t *n, const char *text, size_t most)
 {

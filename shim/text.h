@@ -18,6 +18,9 @@ static inline bool text_begins(const char *text, const char *with)
 /* The value of a variable, or NULL. */
 const char *text_env(const char *name);
 
+/* Does a variable's value say no, as the client reads it (client/config.c)? NULL does not. Async-signal-safe. */
+bool text_no(const char *value);
+
 /*
  * A copy that stays: the program may write over its environment. No more than PATH_MAX with the NUL, or NULL: it is longer, or
  * there is no room. By the constructor alone.

@@ -112,8 +112,7 @@ static void exec_server(const char *root, int ready, int hold_read)
 	/* A terminal's Ctrl-C is for the job, not for what serves it. */
 	setsid();
 	signal(SIGPIPE, SIG_DFL);
-	unsetenv("LD_PRELOAD");
-	descriptors_leave();
+	caller_leave();
 	if (dup2(ready, 1) < 0 || install_program(program))
 		_exit(complain(127, "the embedded server cannot be started"));
 	fcntl(hold_read, F_SETFD, 0);

@@ -10,8 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-void descriptors_leave(void)
+void caller_leave(void)
 {
+	unsetenv("LD_PRELOAD");
+	unsetenv("SLIPSTREAM_SESSION");
+	setenv("SLIPSTREAM_INHERIT", "0", 1); /* a session that we are in ourselves must not lead its library there */
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 

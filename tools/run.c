@@ -7,7 +7,7 @@
 #include "tools/image.h"
 #include "tools/session.h"
 #include "tools/tools.h"
-#include "client/slipstream.h"
+#include "client/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +44,7 @@ static void exec_keeper(const struct session *s, int ready)
 	setsid();
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
-	unsetenv("LD_PRELOAD");
-	descriptors_leave();
+	caller_leave();
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || install_program(program))
 		_exit(complain(127, "no session: its keeper cannot be started"));
 	if (s->hold_fd >= 0)
@@ -339,6 +338,28 @@ static void log_name_set(void)
 	free(text);
 }
 
+/* What the preloaded library asks the environment for, which does not read the settings file: for want of another value, the file's. */
+static int settings_pass_on(const struct cluster *cluster)
+{
+	static const struct {
+		const char *name, *usual;
+	} settings[] = {{"INHERIT", "true"}, {"REPORT", ""}, {"SHIM_TIMEOUT_MS", ""}};
+	struct slip_client *client;
+	char variable[64];
+	int rc = cluster_client(cluster, &client);
+
+	if (rc)
+		return rc;
+	for (unsigned i = 0; !rc && i < sizeof settings / sizeof *settings; i++) {
+		const char *value = slip_setting(client, settings[i].name);
+
+		snprintf(variable, sizeof variable, "SLIPSTREAM_%s", settings[i].name);
+		rc = value && strcmp(value, settings[i].usual) && setenv(variable, value, 1) ? -ENOMEM : 0;
+	}
+	slip_client_free(client);
+	return rc;
+}
+
 /* Whoever recovers what the session leaves must know which server it was meant for: its address will be another one. */
 static int root_note(const struct session *s, const char *root)
 {
@@ -371,6 +392,11 @@ static int run_session(const char *root, const char *mounts, char **command)
 	rc = cluster_open(root, mounts, &cluster);
 	if (rc)
 		return STATUS_UNPUBLISHED;
+	rc = settings_pass_on(&cluster);
+	if (rc) {
+		cluster_close(&cluster);
+		return STATUS_UNPUBLISHED;
+	}
 	rc = session_new(s.dir);
 	if (!rc)
 		rc = s.listen_fd = session_listen(s.dir);

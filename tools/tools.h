@@ -27,8 +27,11 @@ int complain(int status, const char *format, ...) __attribute__((format(printf, 
 int install_program(char out[PATH_MAX]);
 /* Absolute path of the preload library: beside the program, or in ../lib/slipstream. 0 or -ENOENT. */
 int install_shim(char out[PATH_MAX]);
-/* In a child that is to become a keeper or a server: what the caller had open, but for the first three, is closed at exec. */
-void descriptors_leave(void);
+/*
+ * In a child that is to become a keeper or a server: the session the caller is in is not its own, and what he had open, but
+ * for the first three, is closed at exec.
+ */
+void caller_leave(void);
 
 /* ---- cluster.c: what we talk to ---------------------------------------------------------------------------------- */
 

@@ -25,4 +25,9 @@ print(len(mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)))' >"$HOME/out" 2>"$HOME
 line "mapped" "$HOME/out" '^3000000$'
 line "fell back" "$HOME/report" '^  1 fell back'
 [ -s "$HOME/err" ] && { echo "not only into the file: $(cat "$HOME/err")"; failed=1; }
+
+# From the settings file, too.
+echo "report = $HOME/by-file" >"$HOME/conf"
+SLIPSTREAM_CONFIG=$HOME/conf "$slipstream" run -- cat /goosefs/small >/dev/null
+line "by the file" "$HOME/by-file" '^slipstream: cat\[[0-9]+\]:$'
 exit $failed

@@ -20,6 +20,31 @@ $slipstream run -- sh -c 'cp /bin/echo /goosefs/prog; chmod 755 /goosefs/prog'
 is "a program on the mount" "$($slipstream run -- /goosefs/prog here)" here
 is "a relative root" "$(cd "$HOME" && $slipstream run --root r -- sh -c 'echo x > /goosefs/x; ls /goosefs' && ls -d r)" "$(printf 'x\nr')"
 
+# The shell, when nothing is named.
+is "a shell" "$(echo 'echo $0; cat /goosefs/f; exit 4' | SHELL=/bin/sh $slipstream run; echo $?)" "$(printf '/bin/sh\ntext\n4')"
+is "no shell" "$(echo 'echo $0' | SHELL=/none $slipstream run)" /bin/sh
+
+# Several mounts, one of them a directory of its cluster; URLs; and all that in a session within a session.
+$slipstream run -- sh -c 'mkdir -p /goosefs/data/data; echo top >/goosefs/x; echo below >/goosefs/data/x; echo deep >/goosefs/data/data/x'
+within() { # mounts, in which @ is the cluster's URL; command...
+	$slipstream run -- bash -c 'url=${SLIPSTREAM_MOUNTS#*=}; mounts=${1//@/${url%/}}; shift; exec "$0" run --mount "$mounts" -- "$@"' "$slipstream" "$@" 2>&1 | tr '\n' '|'
+}
+is "two mounts" "$(within '/a=@/ ; /b=@/data' sh -c 'cat /a/x /b/x; mv /a/x /b/y; cat /b/y; mv /b/y /a/x')" "top|below|top|"
+is "one by one" "$($slipstream run -m /a=goosefs://127.0.0.1:1/ --mount=/b=goosefs://127.0.0.1:2/ -- sh -c 'echo "$SLIPSTREAM_MOUNTS"')" "/a=goosefs://127.0.0.1:1/;/b=goosefs://127.0.0.1:2/"
+is "URLs" "$(within '/b=@/data' sh -c 'cd /tmp; cat goosefs:///data/x goosefs:///data/../data//data/x /b/data/x; echo new >goosefs:///data/z; cat /b/z; rm goosefs:///data/z; ls /b goosefs:///data/data')" \
+	"below|deep|deep|new|/b:|data|x||goosefs:///data/data:|x|"
+is "a URL above the mount" "$(within '/b=@/data' sh -c 'cat goosefs:///x')" "cat: 'goosefs:///x': No such file or directory|"
+is "a program's URL" "$(within '/b=@/' goosefs:///prog here)" "here|"
+is "a session within, of its own" "$(within '/b=@/data' sh -c 'cat /b/x; env -i /bin/cat /b/x; ls /goosefs')" "below|below|ls: cannot access '/goosefs': No such file or directory|"
+is "a root within" "$($slipstream run -- sh -c "$slipstream run --root '$HOME/inner' -- sh -c 'echo x >/goosefs/inner'; ls /goosefs/inner; $slipstream fs --root '$HOME/inner' ls /goosefs" 2>&1)" \
+	"$(printf "ls: cannot access '/goosefs/inner': No such file or directory\ninner")"
+for no in 0 no False off; do
+	is "SLIPSTREAM_INHERIT=$no" "$(SLIPSTREAM_INHERIT=$no $slipstream run -- env -i /bin/cat /goosefs/f 2>/dev/null)" ""
+done
+echo 'inherit = no' >"$HOME/conf"
+is "inherit = no" "$(SLIPSTREAM_CONFIG=$HOME/conf $slipstream run -- env -i /bin/cat /goosefs/f 2>/dev/null)" ""
+is "it is inherited" "$($slipstream run -- env -i /bin/cat /goosefs/f 2>/dev/null)" text
+
 # Two at once on one root share a server, and each sees what the other has published.
 mkfifo "$HOME/go"
 $slipstream run --root "$HOME/shared" -- sh -c "echo first > /goosefs/a; echo ready > '$HOME/go'; read x < '$HOME/go'; cat /goosefs/b" >"$HOME/out" &
