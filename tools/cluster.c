@@ -5,6 +5,7 @@
 #include "tools/tools.h"
 #include "client/slipstream.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -294,6 +295,22 @@ int cluster_client(const struct cluster *c, struct slip_client **out)
 		complain(0, "settings: %s", *slip_last_error() ? slip_last_error() : strerror(-rc));
 	free(setting);
 	return rc;
+}
+
+bool cluster_hides(const char *prefix)
+{
+	unsigned entries = 0;
+	struct stat st;
+	DIR *dir;
+
+	if (getenv("SLIPSTREAM_SESSION") || lstat(prefix, &st)) /* in a session, a mount may be what we see */
+		return false;
+	dir = S_ISDIR(st.st_mode) ? opendir(prefix) : NULL;
+	while (dir && entries <= 2 && readdir(dir))
+		entries++;
+	if (dir)
+		closedir(dir);
+	return entries > 2 || !S_ISDIR(st.st_mode);
 }
 
 void cluster_close(struct cluster *c)

@@ -179,6 +179,8 @@ static void mount_check(struct doctor *d, const char *prefix, const char *url)
 	struct slip_stat st;
 	int rc;
 
+	if (cluster_hides(prefix))
+		say(d, WARN, "%s is on this machine, too: programs in a session see the mount instead", prefix);
 	snprintf(named, sizeof named, "%.*s", authority ? (int)strcspn(authority + 3, "/") : 0,
 		 authority ? authority + 3 : "");
 	if (!masters_check(d, prefix, *named ? named : masters))

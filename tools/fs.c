@@ -250,7 +250,7 @@ static void options_draw(const struct verb *verb, struct fs *fs, struct poptOpti
 		if (!o->name)
 			p->argInfo |= POPT_ARGFLAG_DOC_HIDDEN;
 	}
-	table[n++] = (struct poptOption){"help", '\0', POPT_ARG_NONE, NULL, '?', "print this", NULL};
+	table[n++] = (struct poptOption){"help", '?', POPT_ARG_NONE, NULL, '?', "print this", NULL};
 	table[n] = (struct poptOption)POPT_TABLEEND;
 }
 
@@ -351,7 +351,8 @@ int fs_main(int argc, char **argv)
 	struct poptOption table[] = {
 		{"root", 0, POPT_ARG_STRING, &root, 0, NULL, NULL},
 		{"mount", 'm', POPT_ARG_STRING, &mounts, 0, NULL, NULL},
-		{"help", 'h', POPT_ARG_NONE, &help, 0, NULL, NULL},
+		{"help", '?', POPT_ARG_NONE, &help, 0, NULL, NULL},
+		{NULL, 'h', POPT_ARG_NONE, &help, 0, NULL, NULL},
 		POPT_TABLEEND,
 	};
 	poptContext popt =

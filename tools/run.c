@@ -338,6 +338,17 @@ static void log_name_set(void)
 	free(text);
 }
 
+/* What is on this machine's disk at a mount's prefix is not to be seen in the session. */
+static void hidden_tell(const struct slip_client *client)
+{
+	const char *prefix, *url;
+
+	for (unsigned i = 0; !slip_mount_at(client, i, &prefix, &url); i++)
+		if (cluster_hides(prefix))
+			complain(0, "%s is on this machine, too: programs in the session see the mount instead",
+				 prefix);
+}
+
 /* What the preloaded library asks the environment for, which does not read the settings file: for want of another value, the file's. */
 static int settings_pass_on(const struct cluster *cluster)
 {
@@ -350,6 +361,7 @@ static int settings_pass_on(const struct cluster *cluster)
 
 	if (rc)
 		return rc;
+	hidden_tell(client);
 	for (unsigned i = 0; !rc && i < sizeof settings / sizeof *settings; i++) {
 		const char *value = slip_setting(client, settings[i].name);
 

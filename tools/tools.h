@@ -54,6 +54,8 @@ int cluster_open(const char *root, const char *mounts, struct cluster *);
 void cluster_close(struct cluster *);
 /* A client of what is open: 0, or -errno after complaining. */
 int cluster_client(const struct cluster *, struct slip_client **);
+/* Is there something at this prefix on this machine that a mount hides? An empty directory is a place to mount. */
+bool cluster_hides(const char *prefix);
 /* mkdir -p, private. 0 or -errno. */
 int make_directories(const char *path);
 /* Where the embedded server keeps its data unless told. 0 or -errno. */

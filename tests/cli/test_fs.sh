@@ -94,6 +94,7 @@ $fs frob /goosefs 2>/dev/null; is "bad command" $? 2
 $fs ls 2>/dev/null; is "no path" $? 2
 $fs ls -p /goosefs 2>err; is "another's option" $? 2; says "another's option" 'fs ls: -p: unknown option'
 $fs --help | grep -q mkdir || failed=1
+is "-?" "$($fs -? | md5sum) $($fs head -? | md5sum)" "$($fs --help | md5sum) $($fs head --help | md5sum)"
 $fs head --help | grep -q -- '--lines=N' || { echo "head --help"; failed=1; }
 exec 9>&-
 wait

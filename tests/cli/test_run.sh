@@ -66,6 +66,20 @@ if [ -x /sbin/ldconfig ]; then # static, in Debian
 fi
 is "nothing to announce" "$($slipstream run -- sh -c true 2>&1)" ""
 
+# What a mount hides is said once; an empty directory is a place to mount.
+mkdir -p "$HOME/empty" "$HOME/hidden/d"
+url=goosefs://127.0.0.1:1/
+is "hidden" "$($slipstream run -m "$HOME/empty=$url" -m "$HOME/hidden=$url" -- true 2>&1)" "slipstream: $HOME/hidden is on this machine, too: programs in the session see the mount instead"
+is "hidden, within" "$($slipstream run -- sh -c 'echo x >/goosefs/f; "$0" run --root "$HOME/inner" -- ls /goosefs' "$slipstream" 2>&1)" inner
+is "hidden, by a real file" "$(within "$HOME/hidden=@/" sh -c 'ls -d "$HOME"/hidden/d; ls -d "$HOME"/hidden/x/../../empty')" "ls: cannot access '$HOME/hidden/d': No such file or directory|$HOME/hidden/x/../../empty|"
+has "doctor: hidden" "^WARN $HOME/hidden is on this machine" "$($slipstream doctor -m "$HOME/hidden=$url")"
+
+# A program that runs on in the background is still in the session when \`run\` has returned.
+mkfifo "$HOME/late"
+$slipstream run -- bash -c '(read x <"$HOME/late"; echo "late $x" >/goosefs/late; echo written >"$HOME/late") >/dev/null 2>&1 & true'; is "background" $? 0
+echo text >"$HOME/late"; read -r _ <"$HOME/late"
+is "written in the background" "$($slipstream run -- cat /goosefs/late)" "late text"
+
 # What the caller has open is the program's, not those' who outlive it.
 is "descriptor 9" "$($slipstream run -- sh -c 'echo to nine >&9; for p in $(pgrep -f "^slipstream (keeper|server)"); do readlink /proc/$p/fd/*; done | grep -c "/nine$"' 9>"$HOME/nine")" 0
 is "descriptor 9, written" "$(cat "$HOME/nine")" "to nine"
