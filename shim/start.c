@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define FILE_MAX 16384
 
@@ -150,20 +151,48 @@ static uint64_t hash(const char *text)
 	return h;
 }
 
+/* A directory that is private to us, or can be made, as `slipstream run` wants it (tools/session.c); else NULL. */
+static STARTUP const char *private_place(const char *above, const char *name, const char *uid)
+{
+	const char *path = text_join(above, name, uid);
+	struct stat st;
+
+	if (!path)
+		return NULL;
+	if (!sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
+		return S_ISDIR(st.st_mode) && st.st_uid == (uid_t)sys0(SYS_geteuid) && !(st.st_mode & 077) ? path : NULL;
+	return sys3(SYS_faccessat, AT_FDCWD, above, W_OK | X_OK) ? NULL : path;
+}
+
+/* The first place that is fit; or else the first, which then says why not. */
+static STARTUP const char *sessions_place(void)
+{
+	const char *runtime = text_env("XDG_RUNTIME_DIR"), *base = NULL;
+	bool named = runtime && *runtime == '/';
+	char digits[12];
+	const char *uid = decimal((unsigned)sys0(SYS_geteuid), digits);
+
+	if (named)
+		base = private_place(runtime, "/slipstream", "");
+	if (!base)
+		base = private_place("/dev/shm", "/slipstream-", uid);
+	if (!base)
+		base = private_place("/tmp", "/slipstream-", uid);
+	if (!base)
+		base = named ? text_join(runtime, "/slipstream", "") : text_join("/dev/shm", "/slipstream-", uid);
+	return base;
+}
+
 STARTUP const char *start_session(const char *mounts)
 {
-	const char *runtime = text_env("XDG_RUNTIME_DIR"), *kind = "/user-", *base;
+	const char *base = sessions_place(), *kind = "/user-";
 	uint64_t name = hash(mounts);
-	char uid[12], digits[17];
+	char digits[17];
 
 	if (shim.inside) { /* of this process alone: a name that no process before it can have left */
 		kind = "/process-";
 		sys3(SYS_getrandom, &name, sizeof name, 0);
 	}
-	if (runtime && *runtime == '/')
-		base = text_join(runtime, "/slipstream", "");
-	else
-		base = text_join("/dev/shm/slipstream-", decimal((unsigned)sys0(SYS_geteuid), uid), "");
 	return base ? text_join(base, kind, hex(name, digits)) : NULL;
 }
 

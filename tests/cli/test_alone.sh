@@ -75,6 +75,9 @@ for how in 'cksum < /goosefs/big' 'exec cksum < /goosefs/big' 'exec env cksum < 
 	is "inside: $how" "$(SLIPSTREAM_SHORT_CIRCUIT=false ours sh -c "$how")" "$sum"
 done
 is "nothing left behind but a log that nobody has read" "$(ls "$XDG_RUNTIME_DIR"/slipstream/process-*/records 2>/dev/null)" ""
+is "inside: XDG_RUNTIME_DIR is of no use" "$(XDG_RUNTIME_DIR=$HOME/none ours cat /goosefs/d/f)" one
+mkdir -m 755 -p "$HOME/lax/slipstream"
+is "inside: ... or others may write there" "$(XDG_RUNTIME_DIR=$HOME/lax ours cat /goosefs/d/f)" one
 unset SLIPSTREAM_CLIENT
 
 # The keepers of sessions without `run` linger; this test does not.
