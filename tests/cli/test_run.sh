@@ -35,6 +35,9 @@ is "URLs" "$(within '/b=@/data' sh -c 'cd /tmp; cat goosefs:///data/x goosefs://
 	"below|deep|deep|new|/b:|data|x||goosefs:///data/data:|x|"
 is "a URL above the mount" "$(within '/b=@/data' sh -c 'cat goosefs:///x')" "cat: 'goosefs:///x': No such file or directory|"
 is "a program's URL" "$(within '/b=@/' goosefs:///prog here)" "here|"
+master='export GOOSEFS_MASTER_ADDR=gfs://${SLIPSTREAM_MOUNTS#*://}; unset SLIPSTREAM_MOUNTS SLIPSTREAM_SESSION LD_PRELOAD; exec "$0" run -- "$@"'
+is "GooseFS's variable" "$(SLIPSTREAM_INHERIT=0 $slipstream run -- bash -c "$master" "$slipstream" sh -c 'echo $SLIPSTREAM_MOUNTS; cat /goosefs/data/x goosefs:///data/x')" \
+	"$(printf '/goosefs=goosefs:///\nbelow\nbelow')"
 is "a session within, of its own" "$(within '/b=@/data' sh -c 'cat /b/x; env -i /bin/cat /b/x; ls /goosefs')" "below|below|ls: cannot access '/goosefs': No such file or directory|"
 is "a root within" "$($slipstream run -- sh -c "$slipstream run --root '$HOME/inner' -- sh -c 'echo x >/goosefs/inner'; ls /goosefs/inner; $slipstream fs --root '$HOME/inner' ls /goosefs" 2>&1)" \
 	"$(printf "ls: cannot access '/goosefs/inner': No such file or directory\ninner")"

@@ -33,7 +33,9 @@ run 'for ((i = 0; i < 200; i++)); do [ -f '"$HOME"'/root/ufs/moved ] && [ -f '"$
 is "async_through: by now" "$(below)" "$wanted"
 
 # In the program itself.
-is "in the process" "$(SLIPSTREAM_CLIENT=process SLIPSTREAM_WRITE_TYPE=through run 'echo own >/goosefs/own; cat /goosefs/own'; cat root/ufs/own)" "$(printf 'own\nown')"
+is "in the process" "$(SLIPSTREAM_INHERIT=0 run 'SLIPSTREAM_SESSION= SLIPSTREAM_CLIENT=process SLIPSTREAM_WRITE_TYPE=through python3 -c "
+import os
+open(\"/goosefs/own\", \"w\").write(\"own\"); print(open(\"/goosefs/own\").read(), len(os.listdir(\"/proc/self/task\")) > 1)"'; cat root/ufs/own)" "$(printf 'own True\nown')"
 
 # Nobody misreads what he asked for.
 SLIPSTREAM_WRITE_TYPE=write_back run true 2>err; is "no such type" $? 125
