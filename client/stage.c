@@ -253,6 +253,18 @@ bool stage_candidate(unsigned i, const char *configured, char out[PATH_MAX])
 	}
 }
 
+/* Whoever looks for what is in it later is somewhere else. */
+static int name_from_root(char path[PATH_MAX])
+{
+	char *whole = *path == '/' ? NULL : realpath(path, NULL);
+	size_t n = whole ? strlen(whole) : 0;
+
+	if (n && n < PATH_MAX)
+		memcpy(path, whole, n + 1);
+	free(whole);
+	return *path == '/' ? 0 : -ENAMETOOLONG;
+}
+
 static int private_directory(const char *base, bool asked_for, char out[PATH_MAX])
 {
 	int rc;
@@ -268,7 +280,9 @@ static int private_directory(const char *base, bool asked_for, char out[PATH_MAX
 		return -ENAMETOOLONG;
 	if (!mkdtemp(out))
 		return -errno;
-	rc = stage_probe(out);
+	rc = name_from_root(out);
+	if (!rc)
+		rc = stage_probe(out);
 	if (rc)
 		rmdir(out);
 	return rc;
@@ -280,7 +294,7 @@ static bool candidate_take(struct stage *s, const char *base, bool asked_for)
 
 	if (!rc)
 		return true;
-	log_write(asked_for ? LOG_LEVEL_WARN : LOG_LEVEL_NOTE, "%s is not fit for staging files: %s", base,
+	log_write(asked_for ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTE, "%s is not fit for staging files: %s", base,
 		  rc == -EOPNOTSUPP ? error_noted() : strerror(-rc));
 	s->dir[0] = '\0';
 	return false;

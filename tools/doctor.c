@@ -195,11 +195,11 @@ static void mount_check(struct doctor *d, const char *prefix, const char *url)
 		say(d, OK, "%s: %s answers", prefix, url);
 }
 
-/* The deepest directory of a path that exists. */
-static void existing(const char *path, char out[PATH_MAX])
+/* The deepest directory of a path that exists, if no more than so many below it are to be made. */
+static void existing(const char *path, unsigned made, char out[PATH_MAX])
 {
 	snprintf(out, PATH_MAX, "%s", path);
-	while (access(out, F_OK)) {
+	while (made-- && access(out, F_OK)) {
 		char *slash = strrchr(out, '/');
 
 		if (!slash)
@@ -223,7 +223,7 @@ static void root_check(struct doctor *d)
 		    "data");
 		return;
 	}
-	existing(root, above);
+	existing(root, UINT_MAX, above);
 	if (access(above, R_OK | W_OK | X_OK))
 		say(d, FAIL, "no cluster is configured, and the embedded server cannot keep its data in %s: %s", root,
 		    strerror(errno));
@@ -351,7 +351,7 @@ static void stage_check(struct doctor *d)
 	for (unsigned i = 0; d->client && slip_stage_candidate(d->client, i, where); i++) {
 		if (!*where)
 			continue;
-		existing(where, tested);
+		existing(where, i ? 2 : 1, tested); /* as stage.c makes them */
 		rc = slip_stage_probe(tested);
 		if (!rc) {
 			say(d, OK, "%s is fit for staging files", where);

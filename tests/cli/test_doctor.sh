@@ -36,6 +36,12 @@ doctor --mount nonsense; is "bad mount" $status 1; has "bad mount" '^FAIL the se
 has "a cluster" '^OK .*/goosefs: goosefs://.* answers' "$("$slipstream" run -- "$slipstream" doctor)"
 SLIPSTREAM_STAGE=/proc doctor; has "bad staging" '^WARN /proc is not fit for staging files' "$out"
 
+SLIPSTREAM_STAGE=$HOME/none/stage doctor; has "no staging there" "^WARN $HOME/none/stage is not fit for staging files: No such file" "$out"
+SLIPSTREAM_STAGE=$HOME/none/stage "$slipstream" run -- true 2>err; has "another place is said" "the session's log" "$(cat err)"
+has "another place" "$HOME/none/stage is not fit" "$(cat .local/state/slipstream/*.log)"
+SLIPSTREAM_STAGE=$HOME/none doctor; has "to be made" "^OK .*$HOME/none is fit" "$out"
+mkdir -p elsewhere; doctor one two; is "two programs" $status 2; doctor --frob; is "bad option" $status 2
+
 # Settings: names, values, files.
 out=$(SLIPSTREAM_MOUNT=x "$slipstream" fs ls /goosefs 2>&1); is "a misspelt name" $? 0
 is "a misspelt name" "$out" "slipstream: environment: no setting is called SLIPSTREAM_MOUNT; did you mean SLIPSTREAM_MOUNTS?"

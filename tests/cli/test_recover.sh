@@ -43,6 +43,10 @@ is "by its id" "$($recover --to copies -f "$id" >/dev/null; cat copies/goosefs/d
 spoil i three 2>/dev/null
 is "discard" "$($recover --discard --all; list)" "discarded /goosefs/d/i"
 
+# A place that was named from where somebody was is found from elsewhere.
+mkdir from-here
+is "a place named from here" "$(cd from-here && SLIPSTREAM_STAGE=near "$slipstream" run -- sh -c 'cd /; dirname "$(readlink "$SLIPSTREAM_SESSION/stage")"')" "$HOME/from-here/near"
+
 # Keeper and run killed: the records are there.
 "$slipstream" run -- bash -c '
 	exec 3>/goosefs/killed; echo killed >&3; echo done >/goosefs/done; rm -f /goosefs/gone; exec 4>/goosefs/gone; rm /goosefs/gone
