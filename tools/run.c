@@ -322,20 +322,28 @@ static void set_user(void)
 		setenv("USER", pw->pw_name, 0);
 }
 
-/* The programs of the session have working directories of their own. */
-static void log_name_set(void)
+/* A variable whose value, from its byte at on, is a file's name. */
+static void name_from_here(const char *variable, size_t at)
 {
-	const char *log = getenv("SLIPSTREAM_LOG"), *file = log ? strchr(log, ',') : NULL;
+	const char *value = getenv(variable);
 	char here[PATH_MAX], *text;
 
-	if (file)
-		file += 1 + strspn(file + 1, " ");
-	if (!file || !*file || *file == '/' || !getcwd(here, sizeof here))
+	if (!value[at] || value[at] == '/' || !getcwd(here, sizeof here) ||
+	    asprintf(&text, "%.*s%s/%s", (int)at, value, here, value + at) < 0)
 		return;
-	if (asprintf(&text, "%.*s%s/%s", (int)(file - log), log, here, file) < 0)
-		return;
-	setenv("SLIPSTREAM_LOG", text, 1);
+	setenv(variable, text, 1);
 	free(text);
+}
+
+/* The programs of the session have working directories of their own. */
+static void names_from_here(void)
+{
+	const char *log = getenv("SLIPSTREAM_LOG"), *file = log ? strchr(log, ',') : NULL;
+
+	if (file)
+		name_from_here("SLIPSTREAM_LOG", (size_t)(file + 1 - log) + strspn(file + 1, " "));
+	if (getenv("SLIPSTREAM_CONFIG"))
+		name_from_here("SLIPSTREAM_CONFIG", 0);
 }
 
 /* What is on this machine's disk at a mount's prefix is not to be seen in the session. */
@@ -356,6 +364,7 @@ static int settings_pass_on(const struct cluster *cluster)
 		const char *name, *usual;
 	} settings[] = {{"INHERIT", "true"}, {"REPORT", ""}, {"SHIM_TIMEOUT_MS", ""}};
 	struct slip_client *client;
+	const char *report;
 	char variable[64];
 	int rc = cluster_client(cluster, &client);
 
@@ -369,6 +378,9 @@ static int settings_pass_on(const struct cluster *cluster)
 		rc = value && strcmp(value, settings[i].usual) && setenv(variable, value, 1) ? -ENOMEM : 0;
 	}
 	slip_client_free(client);
+	report = getenv("SLIPSTREAM_REPORT");
+	if (report && strcmp(report, "0") && strcmp(report, "1"))
+		name_from_here("SLIPSTREAM_REPORT", 0);
 	return rc;
 }
 
@@ -400,7 +412,7 @@ static int run_session(const char *root, const char *mounts, char **command)
 	pid_t pid;
 
 	set_user();
-	log_name_set();
+	names_from_here();
 	rc = cluster_open(root, mounts, &cluster);
 	if (rc)
 		return STATUS_UNPUBLISHED;

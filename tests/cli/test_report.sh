@@ -27,7 +27,7 @@ line "fell back" "$HOME/report" '^  1 fell back'
 [ -s "$HOME/err" ] && { echo "not only into the file: $(cat "$HOME/err")"; failed=1; }
 
 # From the settings file, too.
-echo "report = $HOME/by-file" >"$HOME/conf"
-SLIPSTREAM_CONFIG=$HOME/conf "$slipstream" run -- cat /goosefs/small >/dev/null
-line "by the file" "$HOME/by-file" '^slipstream: cat\[[0-9]+\]:$'
+cd "$HOME" && mkdir elsewhere && echo "report = by-file" >conf || exit 1
+SLIPSTREAM_CONFIG=conf "$slipstream" run -- sh -c 'cd elsewhere && cat /goosefs/small' >/dev/null
+line "by the file" by-file '^slipstream: cat\[[0-9]+\]:$'
 exit $failed
