@@ -160,7 +160,8 @@ static STARTUP const char *private_place(const char *above, const char *name, co
 	if (!path)
 		return NULL;
 	if (!sys_fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW))
-		return S_ISDIR(st.st_mode) && st.st_uid == (uid_t)sys0(SYS_geteuid) && !(st.st_mode & 077) ? path : NULL;
+		return S_ISDIR(st.st_mode) && st.st_uid == (uid_t)sys0(SYS_geteuid) && !(st.st_mode & 077) ? path
+													   : NULL;
 	return sys3(SYS_faccessat, AT_FDCWD, above, W_OK | X_OK) ? NULL : path;
 }
 

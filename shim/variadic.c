@@ -11,6 +11,7 @@
 #include "shim/sys.h"
 
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -46,7 +47,7 @@ static COLD long open_missed(int dirfd, const char *path, int flags, mode_t mode
 	int saved = errno;
 	long rc;
 
-	if (!(flags & O_NOFOLLOW) && path_missed(&w, dirfd, path, saved)) {
+	if (path_missed(&w, dirfd, path, saved)) { /* O_NOFOLLOW or not: a link at the end would be ELOOP */
 		rc = op_open(&w, flags, HAS_MODE(flags) ? mode : 0);
 		if (rc != SESSION_ELSEWHERE)
 			return failed(rc);
@@ -182,6 +183,16 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	return (int)failed(ofd_ioctl(&of, request, argument));
 }
 
+/* What it resolves in another way than open() does, its callers do themselves where a kernel does not know it. */
+static long open_how(int dirfd, const char *path, const struct open_how *how, size_t size)
+{
+	if (!path_maybe(dirfd, path))
+		return failed(sys4(SYS_openat2, dirfd, path, how, size));
+	if (size < sizeof *how || how->resolve)
+		return failed(-ENOSYS);
+	return open_common(dirfd, path, (int)how->flags, (mode_t)how->mode);
+}
+
 /*
  * syscall(2): the numbers programs really use on files, led to the functions; the rest is the kernel's. Results and errno
  * are the function's, which are the call's.
@@ -202,6 +213,7 @@ EXPORT long syscall(long number, ...)
 	if (unlikely(shim.active))
 		switch (number) {
 			LED(openat, open_common(a[0], P(1), a[2], a[3]))
+			LED(openat2, open_how(a[0], P(1), P(2), a[3]))
 			LED(read, read(a[0], P(1), a[2]))
 			LED(pread64, pread(a[0], P(1), a[2], a[3]))
 			LED(lseek, lseek(a[0], a[1], a[2]))

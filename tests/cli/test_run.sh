@@ -20,6 +20,13 @@ $slipstream run -- sh -c 'cp /bin/echo /goosefs/prog; chmod 755 /goosefs/prog'
 is "a program on the mount" "$($slipstream run -- /goosefs/prog here)" here
 is "a relative root" "$(cd "$HOME" && $slipstream run --root r -- sh -c 'echo x > /goosefs/x; ls /goosefs' && ls -d r)" "$(printf 'x\nr')"
 
+# A real link into the mount, also one to what is not there yet; and the way out of it.
+ln -s /goosefs/in "$HOME/link"; ln -s /goosefs/in/made "$HOME/dangling"
+is "through a link" "$(cd "$HOME" && $slipstream run -- sh -c 'mkdir /goosefs/in; echo one >link/f; echo two >dangling; cat link/f /goosefs/in/made
+	cp -r link/ copied && ls copied; find link/ -type f | sort; tar chf - link | tar tf -; (cd link && pwd -P && ls ..); rm link/made; rm dangling link; ls /goosefs/in' 2>&1 | tr '\n' '|')" \
+	"one|two|f|made|link/f|link/made|link/|link/f|link/made|/goosefs/in|f|in|n|prog|f|"
+is "out of it" "$($slipstream run -- sh -c 'ls -d /goosefs/../etc; cd /goosefs && ls -d ../etc && cd .. && pwd && ls -d goosefs')" "$(printf '/goosefs/../etc\n../etc\n/\ngoosefs')"
+
 # The shell, when nothing is named.
 is "a shell" "$(echo 'echo $0; cat /goosefs/f; exit 4' | SHELL=/bin/sh $slipstream run; echo $?)" "$(printf '/bin/sh\ntext\n4')"
 is "no shell" "$(echo 'echo $0' | SHELL=/none $slipstream run)" /bin/sh

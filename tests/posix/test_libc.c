@@ -3,6 +3,7 @@
 #include <aio.h>
 #include <dlfcn.h>
 #include <sys/ipc.h>
+#include <linux/openat2.h>
 #include <sys/syscall.h>
 
 static struct aiocb request(int fd, char *buf, size_t n, off_t off)
@@ -149,6 +150,9 @@ TEST(syscall, is_the_function)
 	struct statx stx;
 	struct stat st;
 
+	other = (int)syscall(SYS_openat2, AT_FDCWD, f, &(struct open_how){.flags = O_RDONLY}, sizeof(struct open_how));
+	CHECK_TRUE(other >= 0 || errno == ENOSYS);
+	close(other);
 	CHECK_INT(syscall(SYS_read, fd, buf, 3), 3);
 	CHECK_INT(syscall(SYS_pread64, fd, buf, 3, 4), 3);
 	CHECK_TRUE(!memcmp(buf, "456", 3));
