@@ -207,6 +207,10 @@ static void session_remove(struct keeper *k)
 	struct stat st;
 	bool unread = (k->linger_ms || k->inside) && !fstatat(k->dir_fd, "log", &st, 0) && st.st_size;
 
+	lock_take(&k->lock);
+	locals_trim(k, 0); /* they may refer to an inode */
+	inodes_trim(k, true);
+	lock_drop(&k->lock);
 	records_end(k->records);
 	stage_remove_all(k->stage, k->dir_fd);
 	directory_empty(k->dir_fd, "slots");

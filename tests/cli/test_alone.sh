@@ -78,6 +78,21 @@ is "nothing left behind but a log that nobody has read" "$(ls "$XDG_RUNTIME_DIR"
 is "inside: XDG_RUNTIME_DIR is of no use" "$(XDG_RUNTIME_DIR=$HOME/none ours cat /goosefs/d/f)" one
 mkdir -m 755 -p "$HOME/lax/slipstream"
 is "inside: ... or others may write there" "$(XDG_RUNTIME_DIR=$HOME/lax ours cat /goosefs/d/f)" one
+rm -rf "$HOME/.cache/slipstream"
+is "inside: written, and read in a child" "$(ours python3 -c 'import os
+open("/goosefs/d/g", "w").write("two")
+if os.fork() == 0: os._exit(open("/goosefs/d/g").read() != "two")
+print(os.wait()[1])')" 0
+is "inside: no staging directory is left" "$(ls "$HOME/.cache/slipstream")" ""
+(ours python3 -c 'import os
+f = open("/goosefs/d/killed", "w"); f.write("kept"); f.flush(); os.kill(os.getpid(), 9)') 2>/dev/null
+is "inside: killed" "$("$slipstream" recover /goosefs/d/killed; ours cat /goosefs/d/killed)" "$(printf 'published /goosefs/d/killed\nkept')"
+is "inside: a child that outlives its parent" "$(ours python3 -c 'import os, time
+open("/goosefs/d/g").read(); parent = os.getpid()
+if os.fork() == 0:
+	while os.getppid() == parent: time.sleep(0.01)
+	try: open("/goosefs/d/late", "w")
+	except OSError as e: print(e.strerror)')" "Input/output error"
 unset SLIPSTREAM_CLIENT
 
 # The keepers of sessions without `run` linger; this test does not.
