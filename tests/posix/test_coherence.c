@@ -643,6 +643,22 @@ TEST(coherence, mapped)
 	CHECK_TRUE(holds(scratch("f"), pattern, BIG));
 }
 
+TEST(coherence, mapped_before_it_is_written)
+{
+	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
+	char *seen = mmap(NULL, BIG, PROT_READ, MAP_SHARED, r, 0);
+
+	CHECK_TRUE(seen != MAP_FAILED && !memcmp(seen, pattern, BIG));
+	w = CHECK(open(scratch("f"), O_WRONLY));
+	CHECK_INT(pwrite(w, "new", 3, 150000), 3);
+	CHECK_TRUE(!memcmp(seen + 150000, "new", 3));
+	CHECK_INT(close(w), 0);
+	append(scratch("f"), "more");
+	CHECK_TRUE(!memcmp(seen + 149999, (char[]){pattern[149999], 'n', 'e', 'w'}, 4));
+	munmap(seen, BIG);
+	close(r);
+}
+
 TEST(coherence, listed_while_changed)
 {
 	int seen[100] = {0}, early[100] = {0}, others = 0;
