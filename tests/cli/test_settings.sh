@@ -56,4 +56,9 @@ once "$slipstream" run --root "$HOME/root/meta.db/d" -- touch "$HOME/it-ran"
 # A name that nobody knows may be another version's: it is said, and the program runs.
 SLIPSTREAM_BLOCKSIZE=1M "$slipstream" run -- true 2>"$HOME/err" || { echo "an unknown name stops it"; failed=1; }
 grep -q SLIPSTREAM_BLOCK_SIZE "$HOME/err" || { echo "no name is suggested: $(cat "$HOME/err")"; failed=1; }
+
+# The manual page has them all, and no others.
+is() { [ "$2" = "$3" ] || { printf '%s:\n%s\n' "$1" "$(diff <(echo "$2") <(echo "$3"))"; failed=1; }; }
+is "the manual page" "$(grep -o '^\.It Ev SLIPSTREAM_.*' "$TOP/docs/slipstream.1" | grep -o 'SLIPSTREAM_[A-Z_]*' | sort)" \
+	"$(sed -n 's/^SETTING(\([A-Z_]*\),.*/SLIPSTREAM_\1/p' "$TOP/client/config.def" | sort)"
 exit $failed

@@ -226,20 +226,93 @@ static void goosefs_write_types(void **state)
 	expect_u64(NULL, CONFIG_PERSISTENCE_WAIT, 2500);
 }
 
+enum kind { TEXT, BYTES, MS, COUNT, RATIO, BOOL, CHOICE };
+
+static const struct {
+	enum kind kind;
+	const char *detail;
+} kinds[] = {
+#define SETTING(ID, type, detail, fallback, help) [CONFIG_##ID] = {type, detail},
+#define GOOSEFS(ID, property, environment)
+#include "client/config.def"
+#undef SETTING
+#undef GOOSEFS
+};
+
+static const struct {
+	enum config_id id;
+	const char *property, *environment;
+} names[] = {
+#define SETTING(ID, type, detail, fallback, help)
+#define GOOSEFS(ID, property, environment) {CONFIG_##ID, property, environment},
+#include "client/config.def"
+#undef SETTING
+#undef GOOSEFS
+};
+
+/* Some value that this setting may have. */
+static const char *some_value(enum config_id id)
+{
+	static const char *const values[] = {"host:1", "64K", "2s", "2", "0.25", "true"};
+	const char *last = strrchr(kinds[id].detail, '|');
+
+	return kinds[id].kind == CHOICE ? last + 1 : values[kinds[id].kind];
+}
+
+static void expect_source(enum config_id id, enum config_source source)
+{
+	struct config *config = load(NULL);
+
+	assert_int_equal(config_source(config, id), source);
+	assert_string_equal(config_text(config, id), some_value(id));
+	config_free(config);
+}
+
+/* Each name that GooseFS has for something we know, in the file and in the environment. */
+static void every_name_of_goosefs_counts(void **state)
+{
+	char line[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(line, sizeof line, "%s=%s\n", names[i].property, some_value(names[i].id));
+		write_file(properties, line);
+		expect_source(names[i].id, CONFIG_FROM_PROPERTIES);
+		write_file(properties, "");
+		if (!*names[i].environment)
+			continue;
+		setenv(names[i].environment, some_value(names[i].id), 1);
+		expect_source(names[i].id, CONFIG_FROM_GOOSEFS_ENVIRONMENT);
+		unsetenv(names[i].environment);
+	}
+}
+
+/* One after the other is put in its place; each counts more than those before. */
 static void properties_are_searched_for(void **state)
 {
-	char path[128];
+	static const char *const places[] = {".goosefs", ".goosefs/conf", "named"};
+	char path[3][128], text[64];
 
 	(void)state;
 	unsetenv("GOOSEFS_CONFIG_FILE");
-	snprintf(path, sizeof path, "%s/.goosefs", dir);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof path, "%s/.goosefs/goosefs-site.properties", dir);
-	write_file(path, "goosefs.master.hostname=home\n");
-	expect_text(CONFIG_MASTER, "home:9200");
-	unlink(path);
-	snprintf(path, sizeof path, "%s/.goosefs", dir);
-	rmdir(path);
+	snprintf(path[0], sizeof path[0], "%s/.goosefs", dir);
+	setenv("GOOSEFS_HOME", path[0], 1);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path[i], sizeof path[i], "%s/%s", dir, places[i]);
+		if (i == 2)
+			setenv("GOOSEFS_CONF_DIR", path[i], 1);
+		assert_int_equal(mkdir(path[i], 0700), 0);
+		strcat(path[i], "/goosefs-site.properties");
+		snprintf(text, sizeof text, "goosefs.master.hostname=%d\n", i);
+		write_file(path[i], text);
+		snprintf(text, sizeof text, "%d:9200", i);
+		expect_text(CONFIG_MASTER, text);
+	}
+	for (int i = 2; i >= 0; i--) {
+		unlink(path[i]);
+		*strrchr(path[i], '/') = '\0';
+		rmdir(path[i]);
+	}
 }
 
 static int group_set_up(void **state)
@@ -272,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup(a_small_block_shrinks_the_default_chunk, set_up),
 		cmocka_unit_test_setup(goosefs_properties, set_up),
 		cmocka_unit_test_setup(goosefs_write_types, set_up),
+		cmocka_unit_test_setup(every_name_of_goosefs_counts, set_up),
 		cmocka_unit_test_setup(properties_are_searched_for, set_up),
 	};
 
