@@ -138,7 +138,7 @@ static int part_send(struct behind *b)
 	return rc ? rc : sent_add(&b->in->sent, hash);
 }
 
-/* Locked, and let go meanwhile. The file's own, or that of a replacement; a keeper after us must know of it. */
+/* Locked, and let go meanwhile. The file's own, or that of a replacement, of which a keeper after us must know. */
 static int writer_have(struct behind *b)
 {
 	struct inode *in = b->in;
@@ -148,12 +148,10 @@ static int writer_have(struct behind *b)
 	uint32_t mode = in->mode & 0777;
 	int rc;
 
-	in->begun = in->reserved;
-	if (!in->writer)
-		in->hidden = hidden;
-	inode_save(b->k, in);
 	if (in->writer)
 		return 0;
+	in->hidden = hidden;
+	inode_save(b->k, in);
 	lock_drop(&b->k->lock);
 	hidden_path(b->at.path, hidden, temporary.path);
 	rc = b->at.ops->create(b->at.backend, temporary.path, mode, &writer, &id);
@@ -236,6 +234,8 @@ static void begin(struct keeper *k, struct inode *in)
 	b->in = in;
 	inode_get(in);
 	in->sent.running = true;
+	in->begun = in->reserved;
+	inode_save(k, in);
 	if (pthread_create(&thread, NULL, behind_thread, b)) {
 		in->sent.running = false;
 		in->refs--; /* the caller, who has the lock, still uses it */
