@@ -31,6 +31,12 @@ static int entry_compare(const void *a, const void *b)
 	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
+static void listing_sort(struct listing *l)
+{
+	if (l->count)
+		qsort(l->entries, l->count, sizeof *l->entries, entry_compare);
+}
+
 static struct entry *entry_add(struct listing *l, const char *name)
 {
 	struct entry *e;
@@ -88,7 +94,7 @@ static int listing_merge(struct keeper *k, struct listing *l, const char *direct
 		inode_stat(k, in, &e->st);
 		inode_attr(in, &e->attr);
 	}
-	qsort(l->entries, l->count, sizeof *l->entries, entry_compare);
+	listing_sort(l);
 	return 0;
 }
 
@@ -196,8 +202,7 @@ static int listing_take(struct keeper *k, struct spot *s, struct listing **out)
 	generation = records_generation(k->records);
 	lock_drop(&k->lock);
 	rc = s->at.ops->list(s->at.backend, s->at.path, entry_from_server, l);
-	if (l->count)
-		qsort(l->entries, l->count, sizeof *l->entries, entry_compare);
+	listing_sort(l);
 	lock_take(&k->lock);
 	if (!rc)
 		rc = listing_merge(k, l, s->path);

@@ -166,7 +166,7 @@ static void listing_unique(struct listing *l)
 {
 	size_t kept = 0;
 
-	if (l->ordered)
+	if (l->ordered || !l->n)
 		return;
 	qsort(l->entries, l->n, sizeof *l->entries, by_name);
 	for (size_t i = 0; i < l->n; i++)

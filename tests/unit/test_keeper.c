@@ -90,6 +90,80 @@ static void refuses_nonsense(void **state)
 	assert_int_equal(session_op(&s, SESSION_STAT, "/t"), 0);
 }
 
+static uint64_t seed = 0x5eed;
+
+static size_t chance(size_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (size_t)(seed % below);
+}
+
+static int64_t any_number(void)
+{
+	static const int64_t numbers[] = {INT64_MIN, -1,        0,          1,         7,        4096,
+					  65536,     INT32_MAX, UINT32_MAX, 1LL << 40, INT64_MAX};
+
+	return numbers[chance(sizeof numbers / sizeof *numbers)];
+}
+
+/* Any operation on any record or path, with any numbers, and whatever descriptors come of it held or closed at once. */
+static void outlives_nonsense(void **state)
+{
+	static const char *const paths[] = {"/t",      "/t/", "/t/a", "/t/b", "/t/a/c",          "/t/d",
+					    "/t/../x", "",    "t",    "/",    "/t/.slipstream-1"};
+	static const uint32_t flags[] = {O_RDONLY,
+					 O_RDWR,
+					 O_WRONLY | O_CREAT,
+					 O_RDWR | O_CREAT | O_TRUNC,
+					 O_CREAT | O_EXCL,
+					 O_DIRECTORY,
+					 O_PATH,
+					 AT_SYMLINK_NOFOLLOW,
+					 1,
+					 UINT32_MAX};
+	int held[16];
+
+	(void)state;
+	memset(held, -1, sizeof held);
+	for (int i = 0; i < 4000; i++) {
+		char data[64];
+		struct session_request head = {
+			.op = (uint32_t)chance(SESSION_OP_COUNT + 1),
+			.record = chance(2)   ? -1
+				  : chance(2) ? (int32_t)chance(8)
+					      : (int32_t)any_number(),
+			.flags = flags[chance(sizeof flags / sizeof *flags)],
+			.mode = (uint32_t)any_number(),
+			.must_be_dir = (uint32_t)chance(2),
+			.uid = (uint32_t)any_number(),
+			.gid = (uint32_t)any_number(),
+			.a = any_number(),
+			.b = any_number(),
+		};
+		size_t n = chance(4) ? chance(sizeof data) : 0;
+
+		for (size_t k = 0; k < n; k++)
+			data[k] = (char)(chance(4) ? 'a' + chance(26) : 0);
+		if (head.op == SESSION_TRUNCATE && head.a > 65536)
+			head.a = 65536; /* every byte of it would be uploaded */
+		session_ask(&s, head, chance(8) ? paths[chance(sizeof paths / sizeof *paths)] : NULL, data, n);
+		if (s.got >= 0) {
+			int *one = &held[chance(sizeof held / sizeof *held)];
+
+			if (*one >= 0)
+				close(*one);
+			*one = s.got;
+		}
+	}
+	for (size_t i = 0; i < sizeof held / sizeof *held; i++)
+		if (held[i] >= 0)
+			close(held[i]);
+	assert_int_equal(session_write(&s, "/t/after all", "text"), 0);
+	cat("/t/after all", "text");
+}
+
 static void publishes_at_close(void **state)
 {
 	struct stat st;
@@ -1081,6 +1155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(says_hello),
 		T(refuses_nonsense),
+		T(outlives_nonsense),
 		T(publishes_at_close),
 		T(tells_errors_at_open),
 		T(replaces_only_when_complete),
