@@ -83,7 +83,8 @@ struct behind {
 /* Locked. Will there be anything to send? */
 static bool goes_on(const struct inode *in)
 {
-	return !in->sent.stop && !in->sent.failed && in->linked && !in->busy && !in->mappable && in->state == INODE_DIRTY;
+	return !in->sent.stop && !in->sent.failed && in->linked && !in->busy && !in->mappable &&
+	       in->state == INODE_DIRTY;
 }
 
 static int64_t ahead(const struct inode *in)

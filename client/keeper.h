@@ -61,7 +61,7 @@ struct keeper {
 	struct inodes inodes;
 	struct metas metas;
 	struct publisher publisher;
-	int64_t watch_until_ms; /* the watching thread sleeps until then, at most */
+	int64_t watch_until_ms;           /* the watching thread sleeps until then, at most */
 	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
 	struct local *locals;             /* by mount and id */
 	unsigned local_count, locals_overridden;
