@@ -64,7 +64,7 @@ struct keeper {
 	int64_t watch_until_ms;           /* the watching thread sleeps until then, at most */
 	void *of_record[SESSION_RECORDS]; /* struct inode, local, range or listing, as the record's kind says */
 	struct local *locals;             /* by mount and id */
-	unsigned local_count, locals_overridden;
+	unsigned local_count, locals_overridden, locals_unleased;
 	int watch_of[SESSION_RECORDS];       /* of a DIRECTORY: its inotify watch, 0: none */
 	uint32_t missed_at[SESSION_RECORDS]; /* serial + 1 of the record when a census did not find it; 0: it did */
 	uint64_t slots_free[SESSION_RECORDS];
@@ -195,6 +195,8 @@ unsigned cached_max(const struct keeper *);
 void caches_empty(struct keeper *);
 /* Locked: down to so many of those that nobody has open; those whose file was written since go in any case. */
 void locals_trim(struct keeper *, unsigned keep);
+/* Locked: no process has this LOCAL record's file open. */
+void local_unheld(struct keeper *, int record);
 /* Locked: the inode whose content a LOCAL record's readers are to see by now, or NULL. */
 struct inode *local_inode(struct keeper *, int record);
 
@@ -214,6 +216,7 @@ int directory_record(struct keeper *, int watch);
  * this is done time and again, so what is not found is given up the second time only.
  */
 void placeholders_check(struct keeper *, bool again);
+void locals_check(struct keeper *); /* LOCAL records of which no lease tells */
 
 /* ---- range.c: RANGE ------------------------------------------------------------------------------------------------ */
 

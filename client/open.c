@@ -31,6 +31,7 @@ struct local {
 	struct local_key key;
 	int fd, record;
 	uint64_t used;
+	bool unleased;       /* the worker is another user: who has it open is read in /proc */
 	struct inode *inode; /* its file was opened for writing since: a reference */
 };
 
@@ -239,6 +240,21 @@ static struct local *local_find(struct keeper *k, uint64_t mount, uint64_t id)
 	return l;
 }
 
+static void local_free(struct keeper *k, struct local *l)
+{
+	HASH_DEL(k->locals, l);
+	k->local_count--;
+	k->locals_unleased -= l->unleased;
+	k->of_record[l->record] = NULL;
+	record_free(k->records, l->record);
+	close(l->fd);
+	if (l->inode) {
+		k->locals_overridden--;
+		inode_put(k, l->inode);
+	}
+	free(l);
+}
+
 void locals_trim(struct keeper *k, unsigned keep)
 {
 	struct local *l, *next;
@@ -247,19 +263,19 @@ void locals_trim(struct keeper *k, unsigned keep)
 	{
 		if (k->local_count <= keep && !k->locals_overridden)
 			return;
-		if ((k->local_count <= keep && !l->inode) || !lease_alone(l->fd))
-			continue;
-		HASH_DEL(k->locals, l);
-		k->local_count--;
-		k->of_record[l->record] = NULL;
-		record_free(k->records, l->record);
-		close(l->fd);
-		if (l->inode) {
-			k->locals_overridden--;
-			inode_put(k, l->inode);
-		}
-		free(l);
+		if ((k->local_count > keep || l->inode) && !l->unleased && lease_alone(l->fd))
+			local_free(k, l);
 	}
+}
+
+void local_unheld(struct keeper *k, int record)
+{
+	struct local *l = k->of_record[record];
+
+	if (!l)
+		record_free(k->records, record); /* of a keeper before us */
+	else if (l->unleased)
+		local_free(k, l);
 }
 
 struct inode *local_inode(struct keeper *k, int record)
@@ -285,8 +301,18 @@ static void locals_override(struct keeper *k, struct inode *in)
 		inode_get(in);
 		l->inode = in;
 		k->locals_overridden++;
+		k->unwatched |= l->unleased; /* the new content is kept until nobody has the old one */
 		record_override(k->records, l->record);
 	}
+}
+
+/* Of those without a lease there are no more than may be kept; then it is time to look who has them. */
+static bool local_fits(struct keeper *k, bool unleased)
+{
+	if (!unleased || k->locals_unleased < cached_max(k))
+		return true;
+	k->unwatched = true;
+	return false;
 }
 
 /* Takes fd over. Under the lock. */
@@ -295,15 +321,18 @@ static struct local *local_new(struct keeper *k, const struct spot *s, int fd)
 	struct record_identity identity = {.kind = SESSION_LOCAL, .mount = s->at.mount->index};
 	struct record_private private = {.file_id = s->st.id};
 	struct local *l = calloc(1, sizeof *l);
+	bool unleased = !lease_permitted(fd);
 	struct stat st;
 
-	if (l && !fstat(fd, &st) && record_find(k->records, st.st_dev, st.st_ino) < 0) {
+	if (l && local_fits(k, unleased) && !fstat(fd, &st) && record_find(k->records, st.st_dev, st.st_ino) < 0) {
 		identity.dev = st.st_dev;
 		identity.ino = st.st_ino;
 		l->record = record_new(k->records, &identity, &s->attr, s->path, &private);
 		if (l->record >= 0) {
 			l->key = (struct local_key){identity.mount, s->st.id};
 			l->fd = fd;
+			l->unleased = unleased;
+			k->locals_unleased += unleased;
 			k->of_record[l->record] = l;
 			k->local_count++;
 			HASH_ADD(hh, k->locals, key, sizeof l->key, l);

@@ -251,9 +251,12 @@ int directory_record(struct keeper *k, int watch)
 
 /* ---- who is still there? ---------------------------------------------------------------------------------------- */
 
+enum { SEEN = 1, SEEN_ELSEWHERE = 2 };
+
 struct census {
 	struct keeper *k;
 	unsigned char *seen; /* per record */
+	bool elsewhere;      /* not in this process, which has the block files open itself */
 };
 
 static void census_file(struct census *c, const char *path)
@@ -264,9 +267,9 @@ static void census_file(struct census *c, const char *path)
 	if (stat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
 		return;
 	record = record_find(c->k->records, st.st_dev, st.st_ino);
-	if (record < 0 || c->seen[record])
+	if (record < 0)
 		return;
-	c->seen[record] = 1;
+	c->seen[record] |= c->elsewhere ? SEEN | SEEN_ELSEWHERE : SEEN;
 	if (!S_ISDIR(st.st_mode) || c->k->watch_of[record] || c->k->inotify_fd < 0)
 		return;
 	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF | IN_ONLYDIR); /* removed, but reachable so */
@@ -282,6 +285,7 @@ static void census_process(struct census *c, const char *pid)
 	struct dirent *e;
 	DIR *fds;
 
+	c->elsewhere = c->k->inside || atoi(pid) != getpid(); /* a thread's table is not the process's */
 	snprintf(path, sizeof path, "/proc/%.20s/cwd", pid);
 	census_file(c, path);
 	snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
@@ -350,24 +354,44 @@ void placeholders_check(struct keeper *k, bool again)
 	census_take(&c);
 	for (int i = 0; i < high; i++) {
 		uint32_t kind = atomic_load(&record_at(k->records, i)->kind);
+		bool seen = c.seen[i] & (kind == SESSION_LOCAL ? SEEN_ELSEWHERE : SEEN);
 
-		if (again ? !missed_again(k, i, c.seen[i]) : c.seen[i])
+		if (again ? !missed_again(k, i, seen) : seen)
 			continue;
 		if (kind == SESSION_RANGE) {
 			uint64_t slot = record_private(k->records, i).place;
 
 			range_close(k, i);
 			slot_drop(k, slot);
-		} else if (kind == SESSION_DIRECTORY || (kind == SESSION_LOCAL && !k->of_record[i])) {
+		} else if (kind == SESSION_LOCAL) {
 			lock_take(&k->lock);
-			if (kind == SESSION_DIRECTORY)
-				listing_free(k->of_record[i]);
+			local_unheld(k, i);
+			lock_drop(&k->lock);
+		} else if (kind == SESSION_DIRECTORY) {
+			lock_take(&k->lock);
+			listing_free(k->of_record[i]);
 			k->of_record[i] = NULL;
 			k->watch_of[i] = 0;
 			record_free(k->records, i);
 			lock_drop(&k->lock);
 		}
 	}
+	free(c.seen);
+}
+
+/* Nobody is connected, so none of their descriptors is in flight. */
+void locals_check(struct keeper *k)
+{
+	struct census c = {.k = k, .seen = calloc(SESSION_RECORDS, 1)};
+
+	if (!c.seen)
+		return;
+	census_take(&c);
+	lock_take(&k->lock);
+	RECORDS_EACH(k, i, RECORD_KIND(LOCAL))
+	if (!(c.seen[i] & SEEN_ELSEWHERE))
+		local_unheld(k, i);
+	lock_drop(&k->lock);
 	free(c.seen);
 }
 

@@ -58,6 +58,14 @@ bool lease_alone(int fd)
 	return true;
 }
 
+bool lease_permitted(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK))
+		return errno == EAGAIN;
+	lease_drop(fd);
+	return true;
+}
+
 int fd_reopen(int fd, int flags)
 {
 	char name[32];

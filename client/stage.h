@@ -65,7 +65,8 @@ int fd_reopen(int fd, int flags);
 int lease_unwritten(int fd);   /* take it: nobody writes; who wants to waits until it is dropped, a signal telling us */
 void lease_watcher(pid_t tid); /* who is told, if it is not the process: called before any lease is taken */
 int lease_drop(int fd);
-bool lease_alone(int fd); /* true: nobody else has it open at all; no lease stays */
+bool lease_alone(int fd);     /* true: nobody else has it open at all; no lease stays */
+bool lease_permitted(int fd); /* false: another user's file, of which no lease will ever tell anything */
 
 /* Which signal tells of a broken lease; before the first lease_unwritten(). */
 #define LEASE_SIGNAL (SIGRTMIN + 5)

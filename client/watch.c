@@ -220,10 +220,14 @@ static bool quiet(struct keeper *k)
 {
 	bool is;
 
+	if (k->locals_unleased && k->locals_overridden && !atomic_load(&k->connections))
+		locals_check(k); /* or they keep the new content here */
 	lock_take(&k->lock);
 	locals_trim(k, 0); /* they may refer to an inode */
 	inodes_trim(k, true);
-	is = !atomic_load(&k->connections) && !inodes_unpublished(k) && records_live(k->records) == inodes_failed(k);
+	/* Block files without a lease keep nobody here: who still reads one needs no keeper for it. */
+	is = !atomic_load(&k->connections) && !inodes_unpublished(k) &&
+	     records_live(k->records) == inodes_failed(k) + k->locals_unleased;
 	lock_drop(&k->lock);
 	return is;
 }
