@@ -119,6 +119,53 @@ static inline bool empty_maybe(int dirfd, const char *path, int flags)
 	WRAP_NAMED(empty_maybe(dirfd, path, flags), path_find_empty(&w, dirfd, path, flags), dirfd, AT_CALL,           \
 		   __VA_ARGS__)
 
+/*
+ * Names that glibc had for stat() and mknod(), which old programs have in them, with a version in front. Each goes to its own
+ * function behind us: other preloaded libraries, fakeroot's, turn the new names into the old ones, and would meet themselves.
+ */
+#if defined(__x86_64__)
+#define STAT_VER 1
+#else
+#define STAT_VER 0
+#endif
+
+static long old_stat(struct where *w, int version, struct stat *st)
+{
+	return version != STAT_VER ? -EINVAL : op_stat(w, st);
+}
+
+static long old_lstat(struct where *w, int version, struct stat *st)
+{
+	return version != STAT_VER ? -EINVAL : op_lstat(w, st);
+}
+
+static long old_fstat(struct ofd *of, int version, struct stat *st)
+{
+	return version != STAT_VER ? -EINVAL : op_fstat(of, st);
+}
+
+static long old_fstatat(struct where *w, int version, struct stat *st, int flags)
+{
+	return version != STAT_VER ? -EINVAL : op_fstatat(w, st, flags);
+}
+
+static long old_mknod(struct where *w, int version, mode_t mode, dev_t *dev)
+{
+	return version != 0 ? -EINVAL : op_mknod(w, mode, *dev);
+}
+
+#define FD_FIND_second(zero, version, fd, ...)    ofd_find(&of, fd, ANY_KIND)
+#define OLDFD_CALL(op, version, fd, ...)          op(&of, version, ##__VA_ARGS__)
+#define OLDPATH_CALL(op, version, path, ...)      op(&w, version, ##__VA_ARGS__)
+#define OLDAT_CALL(op, version, dirfd, path, ...) op(&w, version, ##__VA_ARGS__)
+#define WRAP_OLDFD(...)                           WRAP_KINDS(second, OLDFD_CALL, __VA_ARGS__)
+#define WRAP_OLDPATH(...)                                                                                              \
+	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, OLDPATH_CALL, __VA_ARGS__)
+#define WRAP_OLDAT(...) WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, OLDAT_CALL, __VA_ARGS__)
+#define WRAP_OLDATE(...)                                                                                               \
+	WRAP_NAMED(empty_maybe(dirfd, path, flags), path_find_empty(&w, dirfd, path, flags), dirfd, OLDAT_CALL,        \
+		   __VA_ARGS__)
+
 #define WRAP(route, fails, ret, sym, op, params, args) WRAP_##route(fails, ret, sym, op, params, args)
 #define READY(prepare, ret, sym, params, args)                                                                         \
 	EXPORT ret sym params                                                                                          \
@@ -169,50 +216,4 @@ EXPORT ssize_t __readlinkat_chk(int dirfd, const char *path, char *out, size_t n
 {
 	check_room(n, room);
 	return readlinkat(dirfd, path, out, n);
-}
-
-#if defined(__x86_64__)
-#define STAT_VER 1
-#else
-#define STAT_VER 0
-#endif
-
-static int bad_version(void)
-{
-	errno = EINVAL;
-	return -1;
-}
-
-EXPORT int __xstat(int version, const char *path, struct stat *st)
-{
-	return version != STAT_VER ? bad_version() : stat(path, st);
-}
-EXPORT_ALIAS(__xstat, __xstat64)
-
-EXPORT int __lxstat(int version, const char *path, struct stat *st)
-{
-	return version != STAT_VER ? bad_version() : lstat(path, st);
-}
-EXPORT_ALIAS(__lxstat, __lxstat64)
-
-EXPORT int __fxstat(int version, int fd, struct stat *st)
-{
-	return version != STAT_VER ? bad_version() : fstat(fd, st);
-}
-EXPORT_ALIAS(__fxstat, __fxstat64)
-
-EXPORT int __fxstatat(int version, int dirfd, const char *path, struct stat *st, int flags)
-{
-	return version != STAT_VER ? bad_version() : fstatat(dirfd, path, st, flags);
-}
-EXPORT_ALIAS(__fxstatat, __fxstatat64)
-
-EXPORT int __xmknod(int version, const char *path, mode_t mode, dev_t *dev)
-{
-	return version != 0 ? bad_version() : mknod(path, mode, *dev);
-}
-
-EXPORT int __xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *dev)
-{
-	return version != 0 ? bad_version() : mknodat(dirfd, path, mode, *dev);
 }

@@ -27,3 +27,4 @@ case_tar_multi_volume() { seq 20000 > big; echo 'n b.tar' | tar -c -M -L 100 -f 
 case_cpio() { find docs words.txt | sort | cpio -o 2> /dev/null > a.cpio; mkdir x; cd x; cpio -idm < ../a.cpio 2> /dev/null; find . | sort; diff -r docs ../docs && echo same; rm ../a.cpio; }
 case_cpio_formats() { for f in newc crc odc ustar tar; do echo words.txt | cpio -o -H $f 2> /dev/null > a; cpio -t < a 2> /dev/null; mkdir x; (cd x; cpio -i < ../a 2> /dev/null); cmp words.txt x/words.txt; rm -r x a; done; }
 case_cpio_pass() { mkdir to; find docs | cpio -pdm to 2> /dev/null; diff -r docs to/docs && echo same; echo words.txt | cpio -pdu to; }
+case_fakeroot() { fakeroot sh -c 'cp words.txt w; chown 5:6 w; stat -c "%n %u %g" w docs; tar cf - w | tar tvf - --numeric-owner | cut -d" " -f2; ls -n w | cut -d" " -f3,4; find docs -uid 0 | sort'; fakeroot cat docs/one.md; }
