@@ -152,6 +152,19 @@ static void give_away(struct request *r, const char *path, const struct place *a
 		log_warn("owner of %s: %s", path, error_noted());
 }
 
+/* Of the high bits mkdir(2) takes this one. The protocol has no room for it. */
+static void sticky_keep(struct keeper *k, const struct place *at)
+{
+	const struct held_value held = {.set = HELD_MODE, .mode = S_ISVTX};
+	struct slip_stat st;
+
+	if (at->ops->stat(at->backend, at->path, &st))
+		return;
+	lock_take(&k->lock);
+	held_put(k, at->mount->index, st.id, &held);
+	lock_drop(&k->lock);
+}
+
 int name_claim(struct request *r, const char *path, const struct place *at)
 {
 	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
@@ -178,6 +191,8 @@ static int do_mkdir(struct request *r, const char *path, const struct place *at)
 	rc = at->ops->mkdir(at->backend, at->path, r->head->mode & 0777);
 	if (!rc)
 		give_away(r, path, at);
+	if (!rc && (r->head->mode & S_ISVTX))
+		sticky_keep(r->k, at);
 	name_changed(r->k, path);
 	names_unlock(r->k, path, NULL, false);
 	return rc;

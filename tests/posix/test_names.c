@@ -6,6 +6,17 @@
 #include <sys/xattr.h>
 #include <utime.h>
 
+TEST(names, mkdir_takes_the_sticky_bit)
+{
+	mode_t mask = umask(0);
+	struct stat st;
+
+	CHECK_INT(mkdir(scratch("sticky"), 01777), 0);
+	CHECK_INT(stat(scratch("sticky"), &st), 0);
+	CHECK_INT(st.st_mode, S_IFDIR | 01777);
+	umask(mask);
+}
+
 TEST(rename, replaces_a_file)
 {
 	struct stat a, b;
