@@ -172,7 +172,11 @@ int64_t reply_elsewhere(struct request *, const char *path);
 bool in_group(const struct request *, gid_t); /* is the caller a member? */
 /* 0 or -EACCES. want: R_OK | W_OK | X_OK */
 int attr_allows(const struct request *, const struct session_attr *, int want);
+/* May the caller look into each directory above path? What is no directory, or not there, is for the call to find. */
+int search_allows(struct request *, const char *path);
 int parent_allows(struct request *, const char *path, int want);
+/* To make or take away a name. -EEXIST, -ENOENT: as for a kernel, which looks a name up before it asks for leave. */
+int change_allows(struct request *, const char *path, bool makes);
 
 /* ---- serialising changes of names: names.c --------------------------------------------------------------------------- */
 

@@ -167,7 +167,7 @@ static void sticky_keep(struct keeper *k, const struct place *at)
 
 int name_claim(struct request *r, const char *path, const struct place *at)
 {
-	int rc = place_is_root(at) ? -EEXIST : parent_allows(r, path, W_OK | X_OK);
+	int rc = place_is_root(at) ? -EEXIST : change_allows(r, path, true);
 	struct inode *in;
 
 	if (rc)
@@ -298,7 +298,7 @@ static int do_unlink(struct request *r, const char *path, const struct place *at
 {
 	struct spot s;
 	bool staged;
-	int rc = place_is_root(at) ? -EISDIR : parent_allows(r, path, W_OK | X_OK);
+	int rc = place_is_root(at) ? -EISDIR : change_allows(r, path, false);
 
 	if (rc)
 		return rc;
@@ -330,7 +330,7 @@ int64_t request_unlink(struct request *r)
 static int do_rmdir(struct request *r, const char *path, const struct place *at)
 {
 	struct spot s;
-	int rc = place_is_root(at) ? -EBUSY : parent_allows(r, path, W_OK | X_OK);
+	int rc = place_is_root(at) ? -EBUSY : change_allows(r, path, false);
 
 	if (rc)
 		return rc;
@@ -466,7 +466,7 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 	if (!rc && (place_is_root(&m.source) || place_is_root(&m.target)))
 		rc = -EBUSY;
 	if (!rc)
-		rc = parent_allows(r, from, W_OK | X_OK);
+		rc = change_allows(r, from, false);
 	if (!rc)
 		rc = parent_allows(r, to, W_OK | X_OK);
 	if (rc)

@@ -612,7 +612,8 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 		return -EISDIR;
 	if (s->type != SLIP_DIRECTORY && (flags & O_DIRECTORY))
 		return -ENOTDIR;
-	rc = attr_allows(r, &s->attr, access_wanted(flags));
+	rc = attr_allows(r, &s->attr,
+			 r->head->op == SESSION_OPEN && r->head->mode == SESSION_ENTERS ? X_OK : access_wanted(flags));
 	if (rc)
 		return rc;
 	if (s->type != SLIP_DIRECTORY)
@@ -695,8 +696,11 @@ static int64_t open_creating(struct request *r, int flags)
 
 	memcpy(path, r->path, sizeof path);
 	for (int round = 0; round < CREATE_ROUNDS; round++) {
-		int64_t rc = -EEXIST;
+		int64_t rc = search_allows(r, path);
 
+		if (rc)
+			return rc;
+		rc = -EEXIST;
 		if ((flags & O_EXCL) || round || !known(r->k, path))
 			rc = create_named(r, path, flags);
 		if (rc == -ENOENT || rc == -ENOTDIR) {
@@ -713,6 +717,8 @@ static int64_t open_creating(struct request *r, int flags)
 		rc = spot_find(r->k, path, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
 		if (rc == SESSION_ELSEWHERE)
 			reply_elsewhere(r, s.path);
+		if (!rc && strcmp(s.path, path))
+			rc = search_allows(r, s.path);
 		if (!rc)
 			rc = open_spot(r, &s, flags);
 		memcpy(path, s.path, sizeof path); /* where a link that leads to nothing leads */

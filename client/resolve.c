@@ -221,6 +221,28 @@ int spot_find(struct keeper *k, const char *path, unsigned how, struct spot *s)
 	return -ELOOP;
 }
 
+/* ---- permission to search ------------------------------------------------------------------------------------------ */
+
+int search_allows(struct request *r, const char *path)
+{
+	struct spot s = {.keeper = r->k};
+	char below[PATH_MAX];
+	const struct mount *mount = mount_find(r->k->client->mounts, path, below);
+	int rc = 0;
+
+	if (!r->uid || !mount)
+		return 0;
+	for (size_t n = strlen(mount->prefix); !rc && path[n]; n += 1 + strcspn(path + n + 1, "/")) {
+		memcpy(s.path, path, n);
+		s.path[n] = '\0';
+		if (node_find(r->k, &s, 0) || s.type != SLIP_DIRECTORY)
+			break;
+		rc = attr_allows(r, &s.attr, X_OK);
+	}
+	spot_release(&s);
+	return rc;
+}
+
 /* ---- of a request ----------------------------------------------------------------------------------------------- */
 
 int64_t reply_elsewhere(struct request *r, const char *path)
@@ -281,6 +303,10 @@ int request_spot(struct request *r, unsigned how, struct spot *s)
 
 	if (r->head->record >= 0)
 		return record_spot(r, how, s);
+	*s = (struct spot){.keeper = r->k};
+	rc = search_allows(r, r->path);
+	if (rc)
+		return rc;
 	rc = spot_find(r->k, r->path, how, s);
 	if (rc == SESSION_ELSEWHERE)
 		reply_elsewhere(r, s->path);
@@ -290,6 +316,8 @@ int request_spot(struct request *r, unsigned how, struct spot *s)
 	}
 	if (!rc && r->head->must_be_dir && s->type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
+	if (!rc && strcmp(s->path, r->path))
+		rc = search_allows(r, s->path);
 	return rc;
 }
 
@@ -320,9 +348,28 @@ int parent_allows(struct request *r, const char *path, int want)
 	if (!r->uid)
 		return 0;
 	path_parent(path, parent);
+	rc = search_allows(r, parent);
+	if (rc)
+		return rc;
 	rc = spot_find(r->k, parent, SPOT_FOLLOW, &s);
+	if (!rc && strcmp(s.path, parent))
+		rc = search_allows(r, s.path);
 	if (!rc)
 		rc = s.type == SLIP_DIRECTORY ? attr_allows(r, &s.attr, want) : -ENOTDIR;
 	spot_release(&s);
 	return rc == SESSION_ELSEWHERE ? 0 : rc; /* the call itself will meet it */
+}
+
+int change_allows(struct request *r, const char *path, bool makes)
+{
+	int rc = parent_allows(r, path, W_OK | X_OK), found;
+	struct spot s;
+
+	if (rc != -EACCES || parent_allows(r, path, X_OK))
+		return rc;
+	found = spot_find(r->k, path, 0, &s);
+	spot_release(&s);
+	if (makes && !found)
+		return -EEXIST;
+	return !makes && found == -ENOENT ? found : rc;
 }

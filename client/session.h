@@ -32,6 +32,9 @@ enum session_op {
 	SESSION_OP_COUNT
 };
 
+/* request.mode of an OPEN for chdir(), which searches a directory and does not read it. */
+#define SESSION_ENTERS 0xffff
+
 /* reply.rc: a symbolic link leads out of the mounts; the payload is the ordinary path to use instead. */
 #define SESSION_ELSEWHERE (-8001)
 

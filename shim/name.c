@@ -117,6 +117,7 @@ long op_chdir(struct where *w)
 
 	call_where(&c, SESSION_OPEN, w);
 	c.request.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	c.request.mode = SESSION_ENTERS;
 	c.cloexec = true;
 	rc = call_do(&c, w);
 	if (rc >= 0 && c.fd < 0)

@@ -21,4 +21,8 @@ is "a group's file and directory" "$($slipstream run -- bash -c '
 	$slipstream fs chmod 604 /goosefs/d/f; [ -r d/f ] || echo not the others
 	chgrp $group mine && stat -c %g mine | grep -x $group >/dev/null && echo given
 	chgrp 4321 mine 2>/dev/null || echo no member' 2>&1 | tr '\n' '|')" "of the group|f|new|not the owner|not the others|given|no member|"
+is "directories to search, and to read" "$($slipstream run -- bash -c '
+	cd /goosefs && mkdir s r && echo x >s/f && echo y >r/f && chmod 100 s && chmod 400 r
+	cat s/f && (cd s && cat f) && ls s 2>/dev/null || echo not listed; ls r; cat r/f 2>/dev/null || echo not searched
+	cd r 2>/dev/null || echo not entered; echo z 2>/dev/null >>r/f || echo not written' 2>/dev/null | tr '\n' '|')" "x|x|not listed|f|not searched|not entered|not written|"
 exit $failed

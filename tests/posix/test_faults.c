@@ -256,6 +256,55 @@ TEST(faults, another_user)
 	CHECK_INT(st.st_uid, 1234);
 }
 
+/* A directory that may not be searched hides all below it; and what is not there, or there already, is that before it is refused. */
+TEST(faults, directories_of_another)
+{
+	struct stat st;
+
+	CHECK_INT(mkdir(scratch("closed"), 0755), 0);
+	CHECK_INT(mkdir(scratch("closed/d"), 0777), 0);
+	make_file("closed/d/f", "x");
+	CHECK_INT(mkdir(scratch("fixed"), 0755), 0);
+	CHECK_INT(mkdir(scratch("fixed/d"), 0755), 0);
+	CHECK_INT(symlink("../closed/d/f", scratch("fixed/link")), 0);
+	CHECK_INT(mkdir(scratch("read"), 0744), 0);
+	CHECK_INT(mkdir(scratch("search"), 0711), 0);
+	if (geteuid())
+		return;
+	CHECK_INT(chmod(test_dir, 0755), 0);
+	CHECK_INT(chmod(scratch("closed/d"), 0777), 0);
+	CHECK_INT(chmod(scratch("closed"), 0700), 0);
+	CHECK_INT(IN_CHILD({
+			  CHECK_INT(chdir(test_dir), 0);
+			  CHECK_INT(access("fixed", R_OK), 0);
+			  CHECK_INT(setgid(1234), 0);
+			  CHECK_INT(setuid(1234), 0);
+			  CHECK_ERRNO(open("closed/d/f", O_RDONLY), EACCES);
+			  CHECK_ERRNO(open("fixed/link", O_RDONLY), EACCES);
+			  CHECK_ERRNO(open("fixed/link", O_RDWR | O_CREAT, 0644), EACCES);
+			  CHECK_ERRNO(stat("closed/d/f", &st), EACCES);
+			  CHECK_ERRNO(stat("closed/none", &st), EACCES);
+			  CHECK_ERRNO(open("closed/d", O_RDONLY | O_DIRECTORY), EACCES);
+			  CHECK_ERRNO(mkdir("closed/d/e", 0777), EACCES);
+			  CHECK_ERRNO(unlink("closed/d/f"), EACCES);
+			  CHECK_ERRNO(rename("closed/d/f", "f"), EACCES);
+			  CHECK_ERRNO(creat("closed/d/g", 0644), EACCES);
+			  CHECK_ERRNO(chdir("closed/d"), EACCES);
+			  CHECK_ERRNO(open("closed/d/f", O_WRONLY | O_CREAT, 0644), EACCES);
+			  CHECK_ERRNO(chdir("closed"), EACCES);
+			  CHECK_ERRNO(chdir("read"), EACCES);
+			  CHECK_ERRNO(open("search", O_RDONLY | O_DIRECTORY), EACCES);
+			  CHECK_INT(stat("closed", &st), 0);
+			  CHECK_ERRNO(mkdir("fixed/d", 0777), EEXIST);
+			  CHECK_ERRNO(mkdir("fixed/e", 0777), EACCES);
+			  CHECK_ERRNO(unlink("fixed/none"), ENOENT);
+			  CHECK_ERRNO(rmdir("fixed/none"), ENOENT);
+			  CHECK_ERRNO(rmdir("fixed/d"), EACCES);
+			  CHECK_ERRNO(rename("fixed/none", "fixed/e"), ENOENT);
+		  }),
+		  0);
+}
+
 /* As a server does that works for others: a thread's own ids, and back. */
 static void *as_another(void *unused)
 {

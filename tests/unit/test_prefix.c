@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 
 #define MOUNTS                                                                                                         \
-	"/goosefs=goosefs://h:1/;/mnt/../srv/./data//lake=alluxio://h:2/d/;/home/u/mnt=goosefs://h:3/"                 \
-	";relative=goosefs://h:4/"
+	"/goosefs=goosefs://h:1/ ; /mnt/../srv/./data//lake=alluxio://h:2/d/;\n\t/home/u/mnt=goosefs://h:3/e/./f\n"    \
+	";relative=goosefs://h:4/;"
 
 struct shim shim;
 
@@ -168,6 +168,33 @@ static void cases(void **state)
 			fail_msg("ours: %s", others_relative[i]);
 }
 
+static void url(const char *path, const char *wanted)
+{
+	char out[PATH_MAX];
+	int rc = prefix_of_url(path, out, &(enum path_end){0});
+
+	if (rc != (wanted != NULL) || (wanted && strcmp(out, wanted)))
+		fail_msg("%s: %d, %s", path, rc, rc > 0 ? out : "");
+}
+
+static void urls(void **state)
+{
+	(void)state;
+	url("goosefs:///a//b/../c", "/goosefs/a/c");
+	url("goosefs:///", "/goosefs");
+	url("goosefs://h:1", "/goosefs");
+	url("goosefs://h:1/../a/", "/goosefs/a");
+	url("goosefs://h:3/e/f", "/home/u/mnt");
+	url("goosefs://h:3/e/f/g", "/home/u/mnt/g");
+	url("goosefs://h:3/e/fg", NULL);
+	url("goosefs://h:3/e/f/../g", NULL);
+	url("goosefs://h:3/", NULL);
+	url("alluxio:///d/a", "/srv/data/lake/a");
+	url("alluxio:///a", NULL);
+	url("goosefs://h:4/", NULL);
+	url("goosefs:/a", NULL);
+}
+
 static void generated(void **state)
 {
 	char path[256];
@@ -230,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases),
+		cmocka_unit_test(urls),
 		cmocka_unit_test(generated),
 		cmocka_unit_test(two_dots),
 	};
