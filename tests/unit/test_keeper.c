@@ -126,6 +126,8 @@ static void outlives_nonsense(void **state)
 	int held[16];
 
 	(void)state;
+	if (geteuid()) /* by chmod() an ordinary user would take the directory from himself */
+		skip();
 	memset(held, -1, sizeof held);
 	for (int i = 0; i < 4000; i++) {
 		char data[64];
