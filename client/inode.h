@@ -59,6 +59,7 @@ struct inode {
 
 	bool busy;              /* being uploaded, or queued for it */
 	bool again;             /* asked for meanwhile */
+	unsigned held;          /* so many want its name: no upload begins */
 	bool leased;            /* nobody writes: the kernel holds back whoever wants to */
 	_Atomic bool cancel;    /* stop the upload */
 	unsigned probes;        /* since the last event */

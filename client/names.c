@@ -79,12 +79,18 @@ void hidden_path(const char *path, uint64_t id, char out[PATH_MAX])
 /* Take the names while nobody uploads to them. cancel: what is on its way to the first (1), the second (2) is not wanted. */
 static void names_settle(struct keeper *k, const char *path, const char *path2, bool tree, unsigned cancel)
 {
+	struct inode *in, *held = NULL;
+
 	for (;;) {
-		struct inode *in;
 		unsigned which = 1;
 
 		names_lock(k, path, path2, tree);
 		lock_take(&k->lock);
+		if (held) {
+			publish_let_go(k, held);
+			inode_put(k, held);
+			held = NULL;
+		}
 		in = inode_find(k, path);
 		if ((!in || !in->busy) && path2) {
 			in = inode_find(k, path2);
@@ -98,8 +104,13 @@ static void names_settle(struct keeper *k, const char *path, const char *path2, 
 		lock_drop(&k->lock);
 		names_unlock(k, path, path2, tree);
 		lock_take(&k->lock);
-		publish_wait(k, in, cancel & which);
-		inode_put(k, in);
+		if (cancel & which) {
+			publish_hold(in);
+			held = in;
+		}
+		publish_wait(k, in, held);
+		if (!held)
+			inode_put(k, in);
 		lock_drop(&k->lock);
 	}
 }

@@ -70,12 +70,12 @@ static void set_clean(struct keeper *k, struct inode *in)
 	kept_remove(k, in);
 }
 
-/* Locked. 0: the caller must upload it now. 1: nothing to do. -EAGAIN: somebody writes. -EBUSY: being uploaded. */
+/* Locked. 0: the caller must upload it now. 1: nothing to do. -EAGAIN: somebody writes. -EBUSY: being uploaded, or held. */
 static int claim(struct keeper *k, struct inode *in)
 {
 	int rc;
 
-	if (in->busy) {
+	if (in->busy || in->held) {
 		in->again = true;
 		return -EBUSY;
 	}
@@ -325,7 +325,7 @@ void publish_event(struct keeper *k, struct inode *in)
 void publish_wait(struct keeper *k, struct inode *in, bool cancel)
 {
 	inode_get(in);
-	while (in->busy) {
+	while (in->busy || (in->held && !cancel)) {
 		if (cancel && !atomic_load(&in->cancel)) {
 			atomic_store(&in->cancel, true);
 			pthread_cond_broadcast(&in->settled);
@@ -333,6 +333,22 @@ void publish_wait(struct keeper *k, struct inode *in, bool cancel)
 		pthread_cond_wait(&in->settled, &k->lock.mutex);
 	}
 	in->refs--; /* the caller, who has the lock, still uses it */
+}
+
+void publish_hold(struct inode *in)
+{
+	in->held++;
+}
+
+void publish_let_go(struct keeper *k, struct inode *in)
+{
+	if (--in->held)
+		return;
+	pthread_cond_broadcast(&in->settled);
+	if (in->state == INODE_DIRTY && in->linked) {
+		in->probes = 0;
+		probe_later(k, in);
+	}
 }
 
 /* Locked, and let go meanwhile; the inode is claimed. */

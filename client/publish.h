@@ -38,6 +38,9 @@ int publish_sync(struct keeper *, struct inode *);
 int publish_settle(struct keeper *, char *text, size_t size);
 /* Locked. Wait until the inode is not being uploaded; with cancel, see to it that that is soon. The lock is let go meanwhile. */
 void publish_wait(struct keeper *, struct inode *, bool cancel);
+/* Locked. From before publish_wait() until its name is taken, or another upload would always come first. */
+void publish_hold(struct inode *);
+void publish_let_go(struct keeper *, struct inode *);
 
 /* Locked. */
 void publish_lease_broken(struct keeper *, int fd); /* -1: some lease */

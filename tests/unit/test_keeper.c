@@ -1110,6 +1110,34 @@ static void terminates_when_told(void **state)
 	assert_string_equal(published("/x"), "x");
 }
 
+/* Nobody waits for these uploads; who takes the name away has no use for them. */
+static void an_upload_gives_way_to_who_takes_its_name(void **state)
+{
+	(void)state;
+	put_outside("/f", "old", 3);
+	atomic_store(&local_knobs->write_ms, 50);
+	for (int i = 0; i < 6; i++) {
+		int fd = session_open(&s, "/t/f", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, "new", 3), 3);
+		close(fd);
+		poll(NULL, 0, i * 5);
+		if (i % 2)
+			assert_int_equal(session_write(&s, "/t/g", "over"), 0);
+		assert_int_equal(i % 2 ? session_ask(&s, (struct session_request){.op = SESSION_RENAME, .record = -1},
+						     "/t/g", "/t/f", 5)
+				       : session_op(&s, SESSION_UNLINK, "/t/f"),
+				 0);
+		assert_int_equal(session_op(&s, SESSION_SETTLE, NULL), 0);
+		if (i % 2)
+			assert_string_equal(published("/f"), "over");
+		else
+			assert_null(published("/f"));
+	}
+	assert_true(eventually(nothing_hidden, NULL));
+}
+
 static void many_at_once(void **state)
 {
 	enum { PROCESSES = 8, FILES = 50 };
@@ -1187,6 +1215,7 @@ int main(void)
 		T(a_new_keeper_goes_on),
 		T(one_keeper_and_it_leaves),
 		T(terminates_when_told),
+		T(an_upload_gives_way_to_who_takes_its_name),
 		T(many_at_once),
 	};
 
