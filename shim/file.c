@@ -14,6 +14,7 @@
 #include "shim/user.h"
 
 #include <string.h>
+#include <sys/single_threaded.h>
 
 #define COUNT_MAX   0x7ffff000u /* as the kernel's MAX_RW_COUNT */
 #define READ_TRIES  16
@@ -277,11 +278,49 @@ long op_lseek(struct ofd *of, off_t off, int whence)
 
 /* ---- content ------------------------------------------------------------------------------------------------------------------- */
 
+static int move_onto(int content, int fd, uint32_t word)
+{
+	int flags = sys_fcntl(fd, F_GETFD, 0);
+	int rc = sys_dup3(content, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+
+	if (rc >= 0)
+		process_opened(fd, word);
+	return rc;
+}
+
+/* Has fd the same description? A record of a block file is for all of the file's. */
+static bool is_copy(const struct ofd *of, int fd)
+{
+	uint32_t word = fd == of->fd ? FD_NATIVE : fdtab_resolve(fd);
+	int pid = (int)sys0(SYS_getpid);
+
+	return word >= FD_OURS && fdtab_record(word) == (uint32_t)of->record && fdtab_kind(word) == of->kind &&
+	       (of->kind == SESSION_RANGE || !sys5(SYS_kcmp, pid, pid, 0 /* KCMP_FILE */, of->fd, fd));
+}
+
+/*
+ * Copies share the offset, so they move together. Not where another thread could close one of them meanwhile, and its number
+ * be another file's: there each moves by itself.
+ */
+static void copies_move(const struct ofd *of, int content, uint32_t word)
+{
+	int last = fdtab_highest();
+
+	if (!__libc_single_threaded || session_vfork_child())
+		return;
+	if (last < FDTAB_POLLED - 1)
+		last = FDTAB_POLLED - 1; /* of what was there at exec not all is asked about yet */
+	for (int fd = 0; fd <= last; fd++)
+		if (is_copy(of, fd))
+			move_onto(content, fd, word);
+}
+
 long ofd_content(struct ofd *of)
 {
 	struct call c;
-	int cloexec, rc;
+	uint32_t word;
 	int64_t off;
+	int rc;
 
 	call_record(&c, SESSION_CONTENT, of->record);
 	c.cloexec = true;
@@ -290,17 +329,16 @@ long ofd_content(struct ofd *of)
 		rc = -EIO;
 	if (rc < 0)
 		goto out;
-	cloexec = sys_fcntl(of->fd, F_GETFD, 0);
 	off = of->kind == SESSION_LOCAL ? sys_lseek(of->fd, 0, SEEK_CUR) : atomic_load(&of->rec->off);
 	if (off < 0 || sys_lseek(c.fd, off, SEEK_SET) < 0) {
 		rc = -EIO;
 		goto out;
 	}
-	rc = sys_dup3(c.fd, of->fd, cloexec > 0 && (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
-	if (rc >= 0) {
+	word = fdtab_pack((uint32_t)c.reply.record, c.reply.kind, false);
+	copies_move(of, c.fd, word);
+	rc = move_onto(c.fd, of->fd, word);
+	if (rc >= 0)
 		report_add(STAT_CONTENT, 1);
-		process_opened(of->fd, fdtab_pack((uint32_t)c.reply.record, c.reply.kind, false));
-	}
 out:
 	if (c.fd >= 0)
 		sys_close(c.fd);

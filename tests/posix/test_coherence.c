@@ -70,6 +70,28 @@ static void append(const char *path, const char *text)
 	CHECK_INT(close(fd), 0);
 }
 
+TEST(coherence, copies_share_the_offset_also_while_written)
+{
+	int r = CHECK(open(old_file("f"), O_RDONLY)), d = CHECK(dup(r)), other = CHECK(open(scratch("f"), O_RDONLY));
+	char buf[1000];
+
+	CHECK_INT(read(r, buf, 10), 10);
+	append(scratch("f"), "more");
+	CHECK_INT(read(d, buf, 10), 10);
+	CHECK_INT(lseek(r, 0, SEEK_CUR), 20);
+	CHECK_INT(read(r, buf, 1000), 1000);
+	CHECK_INT(memcmp(buf, pattern + 20, 1000), 0);
+	CHECK_INT(lseek(d, 0, SEEK_CUR), 1020);
+	CHECK_INT(lseek(other, 0, SEEK_CUR), 0);
+	CHECK_INT(read(other, buf, 5), 5);
+	CHECK_INT(lseek(r, 7, SEEK_SET), 7);
+	CHECK_INT(lseek(d, 0, SEEK_CUR), 7);
+	CHECK_INT(lseek(other, 0, SEEK_CUR), 5);
+	CHECK_INT(flock(d, LOCK_SH | LOCK_NB), 0);
+	CHECK_INT(read(d, buf, 10), 10);
+	CHECK_INT(lseek(r, 0, SEEK_CUR), 17);
+}
+
 TEST(coherence, a_reader_sees_what_is_written)
 {
 	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
