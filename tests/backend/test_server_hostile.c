@@ -4,22 +4,13 @@
  * outside of its root.
  */
 #include "tests/backend/raw.h"
+#include "tests/unit/chance.h"
 
 #include <dirent.h>
 
 enum { CALLS = 3000, LONG = 5000 };
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
-
-static uint64_t seed = 0x5eed;
-
-static size_t chance(size_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t)(seed % below);
-}
 
 static int64_t number(void)
 {

@@ -1,5 +1,6 @@
 /* test_keeper.c: a keeper process over a local directory, asked as a program asks it. */
 #include "tests/unit/keeper_fixture.h"
+#include "tests/unit/chance.h"
 
 #include <dirent.h>
 #include <sys/file.h>
@@ -88,16 +89,6 @@ static void refuses_nonsense(void **state)
 	}
 	s.fd = -1;
 	assert_int_equal(session_op(&s, SESSION_STAT, "/t"), 0);
-}
-
-static uint64_t seed = 0x5eed;
-
-static size_t chance(size_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t)(seed % below);
 }
 
 static int64_t any_number(void)

@@ -3,6 +3,7 @@
 #include "proto/message.h"
 #include "proto/message_codec.h"
 #include "tests/unit/unit.h"
+#include "tests/unit/chance.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -1102,16 +1103,6 @@ static void truncations_are_survived(void **state)
 			survive_body(bodies[i].kind, b.data, n, n / 2);
 		free(b.data);
 	}
-}
-
-static uint64_t seed = 0x5eed;
-
-static size_t chance(size_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t)(seed % below);
 }
 
 /* n bytes that were not there. */
