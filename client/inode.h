@@ -56,6 +56,7 @@ struct inode {
 	bool mappable;     /* opened for reading and writing */
 	bool mapped;       /* may have been: then the time of change says nothing */
 	uint64_t changes;  /* times it was opened for writing */
+	uint64_t appeared; /* metas.changes when the server last got it */
 
 	bool busy;              /* being uploaded, or queued for it */
 	bool again;             /* asked for meanwhile */

@@ -71,8 +71,11 @@ static int entry_from_server(void *context, const char *name, const struct slip_
 	return 0;
 }
 
-/* Under the lock: files staged here that the server does not list, and what it says too old things of. */
-static int listing_merge(struct keeper *k, struct listing *l, const char *directory)
+/*
+ * Under the lock: files staged here that the server does not list, and what it says too old things of. So may be those that it
+ * got since changes were so many, when it was not asked yet: a file that is replaced is not there for a moment.
+ */
+static int listing_merge(struct keeper *k, struct listing *l, const char *directory, uint64_t changes)
 {
 	struct inode *in, *next;
 	size_t listed = l->count;
@@ -83,7 +86,7 @@ static int listing_merge(struct keeper *k, struct listing *l, const char *direct
 		struct entry key = {.name = (char *)path_name(in->path)}, *e;
 
 		path_parent(in->path, parent);
-		if (in->state == INODE_CLEAN || strcmp(parent, directory))
+		if ((in->state == INODE_CLEAN && in->appeared <= changes) || strcmp(parent, directory))
 			continue;
 		e = listed ? bsearch(&key, l->entries, listed, sizeof *l->entries, entry_compare) : NULL;
 		if (!e)
@@ -205,7 +208,7 @@ static int listing_take(struct keeper *k, struct spot *s, struct listing **out)
 	listing_sort(l);
 	lock_take(&k->lock);
 	if (!rc)
-		rc = listing_merge(k, l, s->path);
+		rc = listing_merge(k, l, s->path, changes);
 	if (!rc)
 		listing_remember(k, &s->at, l, s->path, changes, generation);
 	lock_drop(&k->lock);

@@ -182,6 +182,7 @@ static void published(struct job *j)
 	held_put(j->k, in->mount, in->id, &held);
 	inode_save(j->k, in);
 	meta_drop(j->k, in->path);
+	in->appeared = j->k->metas.changes;
 	inode_stat(j->k, in, &st);
 	st.complete = true;
 	meta_put(j->k, in->path, 0, &st, j->k->metas.changes);

@@ -24,7 +24,7 @@ struct local_knobs {
 	_Atomic int stats, lists, creates, completes, renames; /* how often */
 	_Atomic int fail_complete;                             /* so many times, with EIO */
 	_Atomic int fail_create;                               /* for good, with this errno */
-	_Atomic int write_ms, read_ms;                         /* slow */
+	_Atomic int write_ms, read_ms, list_ms, rename_ms;     /* slow */
 	_Atomic int local;                                     /* open_local() works */
 };
 
@@ -166,6 +166,7 @@ static int local_list(struct backend *b, const char *path, slip_list_fn *each, v
 		rc = each(context, e->d_name, &st);
 	}
 	closedir(dir);
+	local_pause(atomic_load(&local_knobs->list_ms));
 	return rc;
 }
 
@@ -192,6 +193,7 @@ static int local_rename(struct backend *b, const char *from, const char *to)
 
 	(void)b;
 	atomic_fetch_add(&local_knobs->renames, 1);
+	local_pause(atomic_load(&local_knobs->rename_ms));
 	return renameat2(AT_FDCWD, local_path(from, a), AT_FDCWD, local_path(to, z), RENAME_NOREPLACE) ? -errno : 0;
 }
 

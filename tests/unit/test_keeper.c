@@ -588,6 +588,32 @@ static int listed(const char *path, char names[][256], int max)
 	return n;
 }
 
+static bool is_gone(const void *path)
+{
+	return access(outside(path), F_OK) != 0;
+}
+
+/* A replacement is a removal and a renaming on the server, who is asked in between, and answers when it is done. */
+static void lists_what_is_replaced_meanwhile(void **state)
+{
+	char names[64][256];
+	bool found = false;
+	int fd;
+
+	(void)state;
+	put_outside("/f", "old", 3);
+	fd = session_open(&s, "/t/f", O_WRONLY | O_TRUNC, 0);
+	assert_int_equal(write(fd, "new", 3), 3);
+	atomic_store(&local_knobs->rename_ms, 100);
+	atomic_store(&local_knobs->list_ms, 400);
+	close(fd);
+	assert_true(eventually(is_gone, "/f"));
+	for (int n = listed("/t", names, 64); n-- > 0;)
+		found |= !strcmp(names[n], "f");
+	assert_true(found);
+	assert_string_equal(published("/f"), "new");
+}
+
 static void lists_pending_files_and_hides_ours(void **state)
 {
 	char names[64][256];
@@ -1193,6 +1219,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(publishes_what_a_mapping_changed, start_on_disk, stop_on_disk),
 		T(names),
 		T(lists_pending_files_and_hides_ours),
+		T(lists_what_is_replaced_meanwhile),
 		T(frees_records_of_the_gone),
 		T(is_not_misled_by_who_reads_its_slots),
 		T(reads_by_range),
