@@ -145,8 +145,8 @@ tsan:
 sanitized: $(BUILD)/libslipstream-client.so $(PROGRAM) $(UNIT) $(BACKEND)
 	$(Q)BUILD=$(BUILD) tests/run --sanitized $(T)
 
-lint:
-	$(Q)tools/lint
+lint: $(PROTO_GENH)
+	$(Q)BUILD=$(BUILD) tools/lint
 
 format:
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i

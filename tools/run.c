@@ -328,7 +328,7 @@ static void name_from_here(const char *variable, size_t at)
 	const char *value = getenv(variable);
 	char here[PATH_MAX], *text;
 
-	if (!value[at] || value[at] == '/' || !getcwd(here, sizeof here) ||
+	if (!value || !value[at] || value[at] == '/' || !getcwd(here, sizeof here) ||
 	    asprintf(&text, "%.*s%s/%s", (int)at, value, here, value + at) < 0)
 		return;
 	setenv(variable, text, 1);
