@@ -150,7 +150,11 @@ struct spot {
 	int64_t until_ms; /* what the server said of it is believed so long; 0: no longer than now */
 };
 
-enum { SPOT_FOLLOW = 1, SPOT_FILE = 2 /* bring what it takes to read it, if the server must be asked anyway */ };
+enum {
+	SPOT_FOLLOW = 1,
+	SPOT_FILE = 2,   /* bring what it takes to read it, if the server must be asked anyway */
+	SPOT_CREATE = 4, /* -EISDIR for a link to "name/": open() makes no directory */
+};
 
 /*
  * 0; -ENOENT (path and at say where it would be made, if its directory is there: then *at.path is not ""), -ENOTDIR, -ELOOP,

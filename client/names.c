@@ -434,6 +434,8 @@ static int move_look(struct request *r, struct move *m)
 		rc = -ENOENT;
 	else if (!rc && (r->head->flags & RENAME_NOREPLACE))
 		rc = -EEXIST;
+	else if (!rc && path_below(m->from, m->to))
+		rc = -ENOTEMPTY;
 	else if (!rc && m->type == SLIP_DIRECTORY && t.type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
 	else if (!rc && m->type != SLIP_DIRECTORY && t.type == SLIP_DIRECTORY)
@@ -463,6 +465,21 @@ static int move_do(struct move *m, bool noreplace)
 	return 0;
 }
 
+/* 0, or why nothing can be at path. */
+static int parent_look(struct keeper *k, const char *path)
+{
+	char parent[PATH_MAX];
+	struct spot s;
+	int rc;
+
+	path_parent(path, parent);
+	rc = spot_find(k, parent, SPOT_FOLLOW, &s);
+	if (!rc && s.type != SLIP_DIRECTORY)
+		rc = -ENOTDIR;
+	spot_release(&s);
+	return rc;
+}
+
 static int rename_paths(struct request *r, const char *from, const char *to)
 {
 	struct move m = {.k = r->k, .from = from, .to = to};
@@ -490,7 +507,7 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 	if (!strcmp(from, to))
 		return r->head->flags & RENAME_NOREPLACE ? -EEXIST : 0;
 	if (path_below(to, from))
-		return tree ? -EINVAL : -ENOTDIR;
+		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
 	names_settle(r->k, from, to, tree, 2);
 	rc = move_look(r, &m);
 	if (!rc && m.type == SLIP_DIRECTORY && !tree)

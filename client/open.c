@@ -714,7 +714,7 @@ static int64_t open_creating(struct request *r, int flags)
 		}
 		if (rc != -EEXIST || (flags & O_EXCL))
 			return rc;
-		rc = spot_find(r->k, path, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
+		rc = spot_find(r->k, path, SPOT_FILE | SPOT_CREATE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
 		if (rc == SESSION_ELSEWHERE)
 			reply_elsewhere(r, s.path);
 		if (!rc && strcmp(s.path, path))

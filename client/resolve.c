@@ -7,6 +7,7 @@
 #include "client/keeper.h"
 #include "client/path.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,7 @@ static int node_find(struct keeper *k, struct spot *s, unsigned how)
 	rc = place_find(k->client, s->path, &s->at);
 	if (rc)
 		return rc;
+	assert(s->at.mount && s->at.ops);
 	lock_take(&k->lock);
 	s->changes = k->metas.changes;
 	in = inode_find(k, s->path);
@@ -126,7 +128,18 @@ int spot_file(struct spot *s)
 
 /* ---- links ------------------------------------------------------------------------------------------------------ */
 
-/* path is a link, followed by rest ("" or "/more"): path becomes where that leads. 1, or SESSION_ELSEWHERE, or -errno. */
+/* "name/" or "name/.": has to be a directory. */
+static bool names_directory(const char *target)
+{
+	size_t n = strlen(target);
+
+	return n > 1 && (target[n - 1] == '/' || (target[n - 1] == '.' && target[n - 2] == '/'));
+}
+
+/*
+ * path is a link, followed by rest ("" or "/more"): path becomes where that leads. 1; 2: to a directory or to nothing;
+ * or SESSION_ELSEWHERE, or -errno.
+ */
 static int link_follow(struct keeper *k, const struct place *at, const char *link, const char *rest,
 		       char path[PATH_MAX])
 {
@@ -150,7 +163,9 @@ static int link_follow(struct keeper *k, const struct place *at, const char *lin
 	if (rc)
 		return rc;
 	memcpy(path, out, strlen(out) + 1);
-	return mount_find(k->client->mounts, path, below) ? 1 : SESSION_ELSEWHERE;
+	if (!mount_find(k->client->mounts, path, below))
+		return SESSION_ELSEWHERE;
+	return !*rest && names_directory(target) ? 2 : 1;
 }
 
 /* The directories of path one by one, from the top. As path_rewalk(). */
@@ -197,6 +212,8 @@ int path_rewalk(struct keeper *k, char path[PATH_MAX])
 
 int spot_find(struct keeper *k, const char *path, unsigned how, struct spot *s)
 {
+	bool must_be_dir = false;
+
 	*s = (struct spot){.keeper = k};
 	snprintf(s->path, sizeof s->path, "%s", path);
 	for (int links = 0; links <= LINKS_MAX; links++) {
@@ -208,10 +225,13 @@ int spot_find(struct keeper *k, const char *path, unsigned how, struct spot *s)
 			if (!rc)
 				return -ENOENT;
 		} else if (rc || s->type != SLIP_SYMLINK || !(how & SPOT_FOLLOW)) {
-			return rc;
+			return !rc && must_be_dir && s->type != SLIP_DIRECTORY ? -ENOTDIR : rc;
 		} else {
 			memcpy(link, s->path, sizeof link);
 			rc = link_follow(k, &s->at, link, "", s->path);
+			must_be_dir |= rc == 2;
+			if (rc == 2 && (how & SPOT_CREATE))
+				rc = -EISDIR;
 		}
 		if (rc < 0) {
 			s->at.path[0] = '\0';

@@ -51,7 +51,7 @@ long op_open(struct where *w, int flags, mode_t mode)
 	long rc;
 
 	if (w->end >= PATH_SLASH && (flags & O_CREAT))
-		return -EISDIR;
+		return w->end == PATH_SLASH ? -EISDIR : op_dot(w, flags & O_EXCL ? EEXIST : EISDIR);
 	if (path_is_image(w))
 		return SESSION_ELSEWHERE;
 	call_where(&c, SESSION_OPEN, w);

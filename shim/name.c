@@ -19,19 +19,26 @@ static long by_path(struct where *w, enum session_op op, mode_t mode)
 	return call_do(&c, w);
 }
 
+long op_dot(struct where *w, int why)
+{
+	return op_access(w, F_OK) ?: -why;
+}
+
 long op_mkdir(struct where *w, mode_t mode)
 {
+	if (w->end >= PATH_DOT)
+		return op_dot(w, EEXIST);
 	return by_path(w, SESSION_MKDIR, mode & 01777 & ~process_umask());
 }
 
 long op_rmdir(struct where *w)
 {
-	return w->end == PATH_DOT ? -EINVAL : by_path(w, SESSION_RMDIR, 0);
+	return w->end == PATH_DOT ? op_dot(w, EINVAL) : by_path(w, SESSION_RMDIR, 0);
 }
 
 long op_unlink(struct where *w)
 {
-	return by_path(w, SESSION_UNLINK, 0);
+	return w->end >= PATH_DOT ? op_dot(w, EISDIR) : by_path(w, SESSION_UNLINK, 0);
 }
 
 long op_unlinkat(struct where *w, int flags)
@@ -338,8 +345,10 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 	if (ours > 0) {
 		if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
 			rc = -EINVAL;
-		} else if (p->from.end >= PATH_DOT || p->to.end >= PATH_DOT) {
-			rc = -EBUSY;
+		} else if (p->from.end >= PATH_DOT) {
+			rc = op_dot(&p->from, EBUSY);
+		} else if (p->to.end >= PATH_DOT) {
+			rc = op_dot(&p->to, EBUSY);
 		} else {
 			call_where(&c, SESSION_RENAME, &p->from);
 			c.request.flags = flags;
@@ -435,7 +444,7 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 		return REAL(symlinkat)(target, dirfd, w.native);
 	rc = ours;
 	if (ours > 0 && w.end != PATH_NAME)
-		rc = op_access(&w, F_OK) ? -ENOENT : -EEXIST;
+		rc = w.end >= PATH_DOT || !op_access(&w, F_OK) ? op_dot(&w, EEXIST) : -ENOENT;
 	if (rc > 0 && !path_is_text(target))
 		rc = -EFAULT;
 	if (rc > 0) {

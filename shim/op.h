@@ -76,6 +76,8 @@ long op_ftok(struct where *w, int project);
 long op_fpathconf(struct ofd *of, int name);
 
 /* name.c: names */
+/* "name/." is none to make, remove or move: -why, if it is there. */
+long op_dot(struct where *w, int why);
 long op_mkdir(struct where *w, mode_t mode);
 long op_rmdir(struct where *w);
 long op_unlink(struct where *w);

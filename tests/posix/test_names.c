@@ -48,7 +48,25 @@ TEST(rename, directories)
 	CHECK_ERRNO(rename(scratch("g"), scratch("d")), EISDIR);
 	CHECK_ERRNO(rename(scratch("d"), scratch("g")), ENOTDIR);
 	CHECK_ERRNO(rename(scratch("empty"), scratch("empty/x")), EINVAL);
+	CHECK_ERRNO(rename(scratch("empty"), scratch("empty/none/x")), ENOENT);
+	CHECK_ERRNO(rename(scratch("empty"), scratch("empty/f/x")), ENOTDIR);
+	CHECK_ERRNO(rename(scratch("empty/f"), scratch("empty")), ENOTEMPTY);
 	CHECK_ERRNO(rename(scratch("g"), scratch("nothing/g")), ENOENT);
+}
+
+TEST(links, to_what_ends_in_a_slash)
+{
+	mkdir(scratch("d"), 0755);
+	make_file("f", "f");
+	CHECK_INT(symlink("nothing/", scratch("to_nothing")), 0);
+	CHECK_INT(symlink("d/", scratch("to_d")), 0);
+	CHECK_INT(symlink("f/", scratch("to_f")), 0);
+	CHECK_ERRNO(open(scratch("to_nothing"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(access(scratch("nothing"), F_OK), ENOENT);
+	CHECK_ERRNO(open(scratch("to_d"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_INT(access(scratch("to_d"), F_OK), 0);
+	CHECK_ERRNO(open(scratch("to_f"), O_RDONLY), ENOTDIR);
+	CHECK_ERRNO(access(scratch("to_f"), F_OK), ENOTDIR);
 }
 
 TEST(rename, no_replace)
@@ -66,6 +84,14 @@ TEST(rename, not_dots)
 	CHECK_ERRNO(rename(scratch("d/."), scratch("e")), EBUSY);
 	CHECK_ERRNO(rename(scratch("d"), scratch("d/..")), EBUSY);
 	CHECK_ERRNO(rename(scratch("d/./"), scratch("e")), EBUSY);
+	CHECK_ERRNO(rename(scratch("none/."), scratch("e")), ENOENT);
+	CHECK_ERRNO(rename(scratch("d"), scratch("none/.")), ENOENT);
+	CHECK_ERRNO(mkdir(scratch("d/."), 0755), EEXIST);
+	CHECK_ERRNO(mkdir(scratch("none/."), 0755), ENOENT);
+	CHECK_ERRNO(open(scratch("d/."), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(open(scratch("d/."), O_CREAT | O_EXCL | O_WRONLY, 0644), EEXIST);
+	CHECK_ERRNO(open(scratch("none/."), O_CREAT | O_WRONLY, 0644), ENOENT);
+	CHECK_ERRNO(rmdir(scratch("none/.")), ENOENT);
 	CHECK_ERRNO(rmdir(scratch("d/.")), EINVAL);
 	CHECK_ERRNO(rmdir(scratch("d/..")), ENOTEMPTY);
 	CHECK_ERRNO(symlink("x", scratch("d/")), EEXIST);
