@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Two sessions in a row do random things to the same names as are in an ordinary directory, and nothing may differ (fuzz.py).
+
+ROUNDS=2 of each form by default; the long form is ROUNDS=100. SEED=n repeats the first round of a run that failed.
+"""
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+BUILD, HOME, HERE = os.environ["BUILD"], os.environ["HOME"], os.path.dirname(os.path.abspath(__file__))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+SEED = int(os.environ.get("SEED", random.randrange(1000000)))
+FORMS = (
+    ("contents", 250, {}),
+    ("contents", 250, {"SLIPSTREAM_SHORT_CIRCUIT": "false", "SLIPSTREAM_PAGE_SIZE": "4096"}),
+    ("names", 1000, {}),
+)
+
+
+def differs(which, calls, settings, seed):
+    home = os.path.join(HOME, "round")
+    os.mkdir(home)
+    for number in (seed, seed + 500000):
+        argv = [os.path.join(BUILD, "slipstream"), "run", "--root", os.path.join(home, "root"), "--", sys.executable, os.path.join(HERE, "fuzz.py"),
+                which, str(number), str(calls), os.path.join(home, "ordinary"), "/goosefs/ours"]
+        done = subprocess.run(argv, env=dict(os.environ, **settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print("%s %s, SEED=%d, status %d:\n%s" % (which, settings, seed, done.returncode, done.stdout))
+            return True
+    shutil.rmtree(home)
+    return False
+
+
+def main():
+    for seed in range(SEED, SEED + ROUNDS):
+        if any(differs(which, calls, settings, seed) for which, calls, settings in FORMS):
+            sys.exit(1)
+
+
+main()
