@@ -221,6 +221,8 @@ static int do_symlink(struct request *r, const char *path, const struct place *a
 	if (rc)
 		return rc;
 	rc = at->ops->symlink(at->backend, r->path2, at->path);
+	if (!rc)
+		give_away(r, path, at);
 	name_changed(r->k, path);
 	names_unlock(r->k, path, NULL, false);
 	return rc;
@@ -480,6 +482,13 @@ static int parent_look(struct keeper *k, const char *path)
 	return rc;
 }
 
+static bool same_parent(const char *a, const char *b)
+{
+	size_t n = (size_t)(path_name(a) - a);
+
+	return n == (size_t)(path_name(b) - b) && !memcmp(a, b, n);
+}
+
 static int rename_paths(struct request *r, const char *from, const char *to)
 {
 	struct move m = {.k = r->k, .from = from, .to = to};
@@ -501,6 +510,8 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 		return rc;
 	rc = spot_find(r->k, from, 0, &s);
 	tree = !rc && s.type == SLIP_DIRECTORY;
+	if (tree && !same_parent(from, to))
+		rc = attr_allows(r, &s.attr, W_OK); /* its ".." changes */
 	spot_release(&s);
 	if (rc)
 		return rc;

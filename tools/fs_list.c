@@ -4,9 +4,11 @@
 #include "tools/fs.h"
 #include "tools/progress.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *size_text(struct fs *fs, int64_t bytes, char out[32])
 {
@@ -16,24 +18,38 @@ static const char *size_text(struct fs *fs, int64_t bytes, char out[32])
 	return out;
 }
 
+/* A name as a terminal may have it: what would be a command to it is '?', as ls(1) has it. */
+static const char *shown(const char *name, char out[PATH_MAX])
+{
+	size_t n = 0;
+
+	if (!isatty(STDOUT_FILENO))
+		return name;
+	for (; name[n] && n < PATH_MAX - 1; n++)
+		out[n] = iscntrl((unsigned char)name[n]) ? '?' : name[n];
+	out[n] = '\0';
+	return out;
+}
+
 /* ---- ls, stat --------------------------------------------------------------------------------------------------- */
 
 static void print_entry(struct fs *fs, const char *path, const char *name, const struct slip_stat *st)
 {
 	static const char bits[] = "rwxrwxrwx", types[] = {'-', 'd', 'l'};
-	char mode[11] = {types[st->type]}, when[32], size[32], target[PATH_MAX];
+	char mode[11] = {types[st->type]}, when[32], size[32], target[PATH_MAX], text[PATH_MAX];
 	time_t mtime = st->mtime_ms / 1000;
 
 	if (!fs->on['l']) {
-		puts(name);
+		puts(shown(name, text));
 		return;
 	}
 	for (int i = 0; i < 9; i++)
 		mode[1 + i] = st->mode & (0400 >> i) ? bits[i] : '-';
 	strftime(when, sizeof when, "%F %H:%M", localtime(&mtime));
-	printf("%s %-8s %-8s %12s %s %s", mode, st->owner, st->group, size_text(fs, st->size, size), when, name);
+	printf("%s %-8s %-8s %12s %s %s", mode, st->owner, st->group, size_text(fs, st->size, size), when,
+	       shown(name, text));
 	if (st->type == SLIP_SYMLINK && slip_readlink(fs->client, path, target, sizeof target) >= 0)
-		printf(" -> %s", target);
+		printf(" -> %s", shown(target, text));
 	puts(st->complete || st->type != SLIP_FILE ? "" : " (incomplete)");
 }
 

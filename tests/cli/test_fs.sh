@@ -89,6 +89,12 @@ $fs ln /goosefs/d/x /goosefs/d/hard 2>err; is "ln" $? 1; says "ln" 'Operation no
 $fs rm /goosefs/d/t1 /goosefs/d/nothing /goosefs/d/t2 2>err; is "rm of several" "$? $($fs ls /goosefs/d | grep -c '^t')" "1 0"
 $fs mkdir /goosefs/m1 /goosefs/m2; is "mkdir of several" "$($fs ls -d /goosefs/m1 /goosefs/m2 | wc -l)" 2
 
+# Names that a terminal would take for commands.
+esc=$(printf '\033[1m')
+$fs mkdir "/goosefs/m1/${esc}x"
+is "ls to a pipe" "$($fs ls /goosefs/m1)" "${esc}x"
+is "ls to a terminal" "$(script -qec "$fs ls /goosefs/m1" /dev/null </dev/null | tr -d '\r')" '?[1mx'
+
 # Bad usage.
 $fs frob /goosefs 2>/dev/null; is "bad command" $? 2
 $fs ls 2>/dev/null; is "no path" $? 2

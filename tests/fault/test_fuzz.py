@@ -15,7 +15,9 @@ SEED = int(os.environ.get("SEED", random.randrange(1000000)))
 FORMS = (
     ("contents", 250, {}),
     ("contents", 250, {"SLIPSTREAM_SHORT_CIRCUIT": "false", "SLIPSTREAM_PAGE_SIZE": "4096"}),
-    ("names", 1000, {}),
+    ("contents", 150, {"SLIPSTREAM_CLIENT": "process"}),
+    ("names", 800, {}),
+    ("names", 400, {"SLIPSTREAM_CLIENT": "process"}),
 )
 
 

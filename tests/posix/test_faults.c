@@ -244,6 +244,7 @@ TEST(faults, another_user)
 			  CHECK_ERRNO(open("mine", O_RDONLY), EACCES);
 			  CHECK_INT(close((int)CHECK(open("his", O_WRONLY | O_CREAT | O_EXCL, 0600))), 0);
 			  CHECK_INT(mkdir("dir", 0700), 0);
+			  CHECK_INT(symlink("his", "link"), 0);
 			  CHECK_INT(close((int)CHECK(open("his", O_RDWR))), 0);
 			  CHECK_INT(close((int)CHECK(creat("dir/f", 0644))), 0);
 			  CHECK_ERRNO(chmod("mine", 0777), EPERM);
@@ -253,6 +254,8 @@ TEST(faults, another_user)
 	CHECK_INT(st.st_uid, 1234);
 	CHECK_INT(st.st_gid, 1234);
 	CHECK_INT(stat(scratch("dir"), &st), 0);
+	CHECK_INT(st.st_uid, 1234);
+	CHECK_INT(lstat(scratch("link"), &st), 0);
 	CHECK_INT(st.st_uid, 1234);
 }
 
@@ -269,8 +272,13 @@ TEST(faults, directories_of_another)
 	CHECK_INT(symlink("../closed/d/f", scratch("fixed/link")), 0);
 	CHECK_INT(mkdir(scratch("read"), 0744), 0);
 	CHECK_INT(mkdir(scratch("search"), 0711), 0);
+	CHECK_INT(mkdir(scratch("one"), 0777), 0);
+	CHECK_INT(mkdir(scratch("one/d"), 0755), 0);
+	CHECK_INT(mkdir(scratch("other"), 0777), 0);
 	if (geteuid())
 		return;
+	CHECK_INT(chmod(scratch("one"), 0777), 0);
+	CHECK_INT(chmod(scratch("other"), 0777), 0);
 	CHECK_INT(chmod(test_dir, 0755), 0);
 	CHECK_INT(chmod(scratch("closed/d"), 0777), 0);
 	CHECK_INT(chmod(scratch("closed"), 0700), 0);
@@ -301,6 +309,8 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(rmdir("fixed/none"), ENOENT);
 			  CHECK_ERRNO(rmdir("fixed/d"), EACCES);
 			  CHECK_ERRNO(rename("fixed/none", "fixed/e"), ENOENT);
+			  CHECK_INT(rename("one/d", "one/e"), 0);
+			  CHECK_ERRNO(rename("one/e", "other/e"), EACCES);
 		  }),
 		  0);
 }
