@@ -467,7 +467,7 @@ static int move_do(struct move *m, bool noreplace)
 	return 0;
 }
 
-/* 0, or why nothing can be at path. */
+/* 0, or why nothing can be at path; -ENOENT too if a link leads there, which path_rewalk() finds. */
 static int parent_look(struct keeper *k, const char *path)
 {
 	char parent[PATH_MAX];
@@ -475,8 +475,10 @@ static int parent_look(struct keeper *k, const char *path)
 	int rc;
 
 	path_parent(path, parent);
-	rc = spot_find(k, parent, SPOT_FOLLOW, &s);
-	if (!rc && s.type != SLIP_DIRECTORY)
+	rc = spot_find(k, parent, 0, &s);
+	if (!rc && strcmp(s.path, parent))
+		rc = -ENOENT;
+	else if (!rc && s.type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
 	spot_release(&s);
 	return rc;

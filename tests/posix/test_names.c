@@ -69,6 +69,18 @@ TEST(links, to_what_ends_in_a_slash)
 	CHECK_ERRNO(access(scratch("to_f"), F_OK), ENOTDIR);
 }
 
+TEST(rename, below_itself_by_a_link)
+{
+	mkdir(scratch("d"), 0755);
+	mkdir(scratch("d/in"), 0755);
+	mkdir(scratch("elsewhere"), 0755);
+	CHECK_INT(symlink("../elsewhere", scratch("d/out")), 0);
+	CHECK_INT(symlink("../d/in", scratch("elsewhere/in")), 0);
+	CHECK_ERRNO(rename(scratch("d"), scratch("elsewhere/in/d")), EINVAL);
+	CHECK_INT(rename(scratch("d"), scratch("d/out/d")), 0);
+	CHECK_INT(access(scratch("elsewhere/d/in"), F_OK), 0);
+}
+
 TEST(rename, no_replace)
 {
 	make_file("f", "f");
