@@ -608,7 +608,7 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 
 	if (s->type == SLIP_SYMLINK)
 		return -ELOOP;
-	if (s->type == SLIP_DIRECTORY && writes(flags))
+	if (s->type == SLIP_DIRECTORY && (writes(flags) || (flags & O_CREAT)))
 		return -EISDIR;
 	if (s->type != SLIP_DIRECTORY && (flags & O_DIRECTORY))
 		return -ENOTDIR;

@@ -223,6 +223,18 @@ static int mode_flags(const char *mode)
 	return flags;
 }
 
+/* A file's descriptor for a stream. That only appends begins at the end, as ftell() tells before anything is written. */
+static long open_for_stream(struct where *w, int flags)
+{
+	long fd = op_open(w, flags, 0666);
+
+	if (fd >= 0)
+		fd_content((int)fd);
+	if (fd >= 0 && (flags & O_APPEND) && (flags & O_ACCMODE) == O_WRONLY)
+		sys_lseek((int)fd, 0, SEEK_END);
+	return fd;
+}
+
 /* The name may be ours: its descriptor, or -1 and errno, or -2 and the native name. */
 static long open_where(struct where *w, const char *path, int flags)
 {
@@ -232,13 +244,11 @@ static long open_where(struct where *w, const char *path, int flags)
 	if (ours == 0)
 		return -2;
 	if (ours > 0)
-		fd = op_open(w, flags, 0666);
+		fd = open_for_stream(w, flags);
 	if (fd == SESSION_ELSEWHERE)
 		return -2;
-	if (fd >= 0) {
-		fd_content((int)fd);
+	if (fd >= 0)
 		return fd;
-	}
 	errno = (int)-fd;
 	return -1;
 }
@@ -380,7 +390,7 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 			w.record = of.record;
 			w.fd = of.fd;
 			w.end = PATH_NAME;
-			fd = record_path(of.rec, w.path) ?: op_open(&w, flags & ~(O_CREAT | O_EXCL), 0);
+			fd = record_path(of.rec, w.path) ?: open_for_stream(&w, flags & ~(O_CREAT | O_EXCL));
 			if (fd < 0) {
 				errno = (int)-fd;
 				fd = -1;

@@ -64,6 +64,7 @@ TEST(links, to_what_ends_in_a_slash)
 	CHECK_ERRNO(open(scratch("to_nothing"), O_CREAT | O_WRONLY, 0644), EISDIR);
 	CHECK_ERRNO(access(scratch("nothing"), F_OK), ENOENT);
 	CHECK_ERRNO(open(scratch("to_d"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(open(scratch("d"), O_CREAT | O_RDONLY, 0644), EISDIR);
 	CHECK_INT(access(scratch("to_d"), F_OK), 0);
 	CHECK_ERRNO(open(scratch("to_f"), O_RDONLY), ENOTDIR);
 	CHECK_ERRNO(access(scratch("to_f"), F_OK), ENOTDIR);

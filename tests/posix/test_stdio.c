@@ -57,6 +57,25 @@ TEST(stdio, reopened)
 	CHECK_STR(content(scratch("out")), "to a file\n");
 }
 
+/* As libc has it: a stream that only appends begins at the end, one that reads too at the start. */
+TEST(stdio, where_appending_begins)
+{
+	FILE *f;
+
+	make_file("f", "four");
+	f = fopen(scratch("f"), "a");
+	CHECK_INT(ftell(f), 4);
+	CHECK_INT(fputs("more", f) >= 0, 1);
+	CHECK_INT(ftell(f), 8);
+	f = freopen(scratch("f"), "a", f);
+	CHECK_INT(ftell(f), 8);
+	CHECK_INT(fclose(f), 0);
+	f = fopen(scratch("f"), "a+");
+	CHECK_INT(ftell(f), 0);
+	CHECK_INT(fgetc(f), 'f');
+	CHECK_INT(fclose(f), 0);
+}
+
 TEST(stdio, from_a_descriptor)
 {
 	int fd = CHECK(open(scratch("f"), O_RDWR | O_CREAT, 0644));
