@@ -529,9 +529,10 @@ long op_einval(void)
 	return -EINVAL;
 }
 
-long op_ebadf(void)
+long op_allocate(struct ofd *of, off_t off, off_t n)
 {
-	return -EBADF;
+	(void)of;
+	return off < 0 || n <= 0 ? -EINVAL : -EBADF;
 }
 
 long op_nothing(void)

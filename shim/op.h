@@ -29,6 +29,7 @@ long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off);
 long op_preadv2(struct ofd *of, const struct iovec *iov, int count, off_t off, int flags);
 long op_lseek(struct ofd *of, off_t off, int whence);
 long op_sync(struct ofd *of);
+long op_allocate(struct ofd *of, off_t off, off_t n);
 long op_hint(struct ofd *of, off_t off, off_t n, int advice);
 long op_truncate(struct where *w, off_t length);
 /* Turn a RANGE descriptor into a content-backed one, under its number, at its offset. 0 or -errno. */
@@ -99,7 +100,6 @@ int image_copy(int fd, const char *named);
 long op_eopnotsupp(void);
 long op_eperm(void);
 long op_einval(void);
-long op_ebadf(void);
 long op_nothing(void);
 
 #endif

@@ -92,6 +92,17 @@ TEST(coherence, copies_share_the_offset_also_while_written)
 	CHECK_INT(lseek(r, 0, SEEK_CUR), 17);
 }
 
+TEST(coherence, a_reader_allocates_nothing)
+{
+	int r = CHECK(open(old_file("f"), O_RDONLY));
+
+	CHECK_INT(posix_fallocate(r, 0, 0), EINVAL);
+	CHECK_INT(posix_fallocate(r, -1, 10), EINVAL);
+	CHECK_INT(posix_fallocate(r, 0, 10), EBADF);
+	CHECK_INT(size_of(r), BIG);
+	close(r);
+}
+
 TEST(coherence, a_reader_sees_what_is_written)
 {
 	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
