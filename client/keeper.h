@@ -179,6 +179,8 @@ int attr_allows(const struct request *, const struct session_attr *, int want);
 /* May the caller look into each directory above path? What is no directory, or not there, is for the call to find. */
 int search_allows(struct request *, const char *path);
 int parent_allows(struct request *, const char *path, int want);
+/* The same, and that directory must be there whoever asks: -ENOENT, -ENOTDIR. */
+int parent_find(struct request *, const char *path, int want);
 /* To make or take away a name. -EEXIST, -ENOENT: as for a kernel, which looks a name up before it asks for leave. */
 int change_allows(struct request *, const char *path, bool makes);
 

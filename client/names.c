@@ -307,11 +307,28 @@ static int remove_on_server(struct request *r, const char *path, const struct pl
 	return rc == -ENOENT && staged ? 0 : rc; /* it was only here */
 }
 
+/* "a/" cannot be unlinked: why. */
+static int refuse_slashed(struct request *r, const char *path)
+{
+	struct spot s;
+	int rc = parent_allows(r, path, X_OK);
+
+	if (rc)
+		return rc;
+	rc = spot_find(r->k, path, 0, &s);
+	if (!rc)
+		rc = strcmp(s.path, path) ? -ENOENT : s.type == SLIP_DIRECTORY ? -EISDIR : -ENOTDIR;
+	spot_release(&s);
+	return rc;
+}
+
 static int do_unlink(struct request *r, const char *path, const struct place *at)
 {
 	struct spot s;
 	bool staged;
-	int rc = place_is_root(at) ? -EISDIR : change_allows(r, path, false);
+	int rc = place_is_root(at)       ? -EISDIR
+		 : r->head->must_be_dir ? refuse_slashed(r, path)
+					: change_allows(r, path, false);
 
 	if (rc)
 		return rc;
@@ -322,8 +339,6 @@ static int do_unlink(struct request *r, const char *path, const struct place *at
 		rc = -ENOENT; /* a link among the directories: on_name() goes there */
 	else if (!rc && s.type == SLIP_DIRECTORY)
 		rc = -EISDIR;
-	else if (!rc && r->head->must_be_dir)
-		rc = -ENOTDIR;
 	spot_release(&s);
 	if (!rc)
 		rc = remove_on_server(r, path, at, staged);
@@ -429,7 +444,7 @@ static int move_look(struct request *r, struct move *m)
 	if (rc)
 		return rc;
 	if (r->head->must_be_dir && m->type != SLIP_DIRECTORY)
-		return -ENOTDIR;
+		return -EAGAIN; /* as it was not when rename_rules() looked */
 	rc = spot_find(m->k, m->to, 0, &t);
 	m->replaces = !rc;
 	if (!rc && strcmp(t.path, m->to))
@@ -491,6 +506,40 @@ static bool same_parent(const char *a, const char *b)
 	return n == (size_t)(path_name(b) - b) && !memcmp(a, b, n);
 }
 
+static bool is_there(struct request *r, const char *path)
+{
+	struct spot s;
+	bool there = !spot_find(r->k, path, 0, &s) && !strcmp(s.path, path);
+
+	spot_release(&s);
+	return there;
+}
+
+/* What the names themselves rule out, whoever asks. */
+static int rename_rules(struct request *r, const char *from, const char *to, bool tree)
+{
+	bool same = !strcmp(from, to);
+
+	if ((r->head->flags & RENAME_NOREPLACE) && is_there(r, to))
+		return -EEXIST;
+	if (!same && path_below(to, from))
+		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
+	if (r->head->must_be_dir && !tree)
+		return same ? -ENOTDIR : parent_look(r->k, to) ?: -ENOTDIR;
+	return 0;
+}
+
+static int rename_allows(struct request *r, const char *from, const char *to, const struct session_attr *directory)
+{
+	int rc = change_allows(r, from, false);
+
+	if (!rc)
+		rc = parent_allows(r, to, W_OK | X_OK);
+	if (!rc && directory && !same_parent(from, to))
+		rc = attr_allows(r, directory, W_OK); /* its ".." changes */
+	return rc;
+}
+
 static int rename_paths(struct request *r, const char *from, const char *to)
 {
 	struct move m = {.k = r->k, .from = from, .to = to};
@@ -505,22 +554,20 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 	if (!rc && (place_is_root(&m.source) || place_is_root(&m.target)))
 		rc = -EBUSY;
 	if (!rc)
-		rc = change_allows(r, from, false);
+		rc = parent_allows(r, from, X_OK);
 	if (!rc)
-		rc = parent_allows(r, to, W_OK | X_OK);
+		rc = parent_allows(r, to, X_OK);
 	if (rc)
 		return rc;
 	rc = spot_find(r->k, from, 0, &s);
 	tree = !rc && s.type == SLIP_DIRECTORY;
-	if (tree && !same_parent(from, to))
-		rc = attr_allows(r, &s.attr, W_OK); /* its ".." changes */
+	if (!rc)
+		rc = rename_rules(r, from, to, tree);
+	if (!rc && strcmp(from, to))
+		rc = rename_allows(r, from, to, tree ? &s.attr : NULL);
 	spot_release(&s);
-	if (rc)
+	if (rc || !strcmp(from, to))
 		return rc;
-	if (!strcmp(from, to))
-		return r->head->flags & RENAME_NOREPLACE ? -EEXIST : 0;
-	if (path_below(to, from))
-		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
 	names_settle(r->k, from, to, tree, 2);
 	rc = move_look(r, &m);
 	if (!rc && m.type == SLIP_DIRECTORY && !tree)

@@ -689,6 +689,17 @@ static bool known(struct keeper *k, const char *path)
 	return is;
 }
 
+/* "a/" is no name for a file, but what is wrong with the way there comes first. */
+static int64_t refuse_slashed(struct request *r, const char *path)
+{
+	struct place at;
+	int rc = place_find(r->k->client, path, &at);
+
+	if (!rc && !place_is_root(&at))
+		rc = parent_find(r, path, X_OK);
+	return rc ? rc : -EISDIR;
+}
+
 static int64_t open_creating(struct request *r, int flags)
 {
 	char path[PATH_MAX];
@@ -719,6 +730,8 @@ static int64_t open_creating(struct request *r, int flags)
 			reply_elsewhere(r, s.path);
 		if (!rc && strcmp(s.path, path))
 			rc = search_allows(r, s.path);
+		if (rc == -EISDIR) /* a link to "a/" */
+			rc = refuse_slashed(r, s.path);
 		if (!rc)
 			rc = open_spot(r, &s, flags);
 		memcpy(path, s.path, sizeof path); /* where a link that leads to nothing leads */
@@ -780,7 +793,7 @@ static int64_t open_request(struct request *r)
 	if ((flags & O_CREAT) && (flags & O_DIRECTORY))
 		return -EINVAL;
 	if ((flags & O_CREAT) && r->head->record < 0)
-		return r->head->must_be_dir ? -EISDIR : open_creating(r, flags);
+		return r->head->must_be_dir ? refuse_slashed(r, r->path) : open_creating(r, flags);
 	rc = request_spot(r, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
 	if (!rc)
 		rc = open_spot(r, &s, flags);

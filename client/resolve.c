@@ -336,8 +336,11 @@ int request_spot(struct request *r, unsigned how, struct spot *s)
 	}
 	if (!rc && r->head->must_be_dir && s->type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
-	if (!rc && strcmp(s->path, r->path))
-		rc = search_allows(r, s->path);
+	if ((!rc || rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP) && strcmp(s->path, r->path)) {
+		int denied = search_allows(r, s->path);
+
+		rc = denied ? denied : rc;
+	}
 	return rc;
 }
 
@@ -359,14 +362,12 @@ int attr_allows(const struct request *r, const struct session_attr *attr, int wa
 	return ((attr->mode >> shift) & (unsigned)want) == (unsigned)want ? 0 : -EACCES;
 }
 
-int parent_allows(struct request *r, const char *path, int want)
+int parent_find(struct request *r, const char *path, int want)
 {
 	char parent[PATH_MAX];
 	struct spot s;
 	int rc;
 
-	if (!r->uid)
-		return 0;
 	path_parent(path, parent);
 	rc = search_allows(r, parent);
 	if (rc)
@@ -378,6 +379,11 @@ int parent_allows(struct request *r, const char *path, int want)
 		rc = s.type == SLIP_DIRECTORY ? attr_allows(r, &s.attr, want) : -ENOTDIR;
 	spot_release(&s);
 	return rc == SESSION_ELSEWHERE ? 0 : rc; /* the call itself will meet it */
+}
+
+int parent_allows(struct request *r, const char *path, int want)
+{
+	return r->uid ? parent_find(r, path, want) : 0;
 }
 
 int change_allows(struct request *r, const char *path, bool makes)

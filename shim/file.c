@@ -50,8 +50,12 @@ long op_open(struct where *w, int flags, mode_t mode)
 	struct call c;
 	long rc;
 
-	if (w->end >= PATH_SLASH && (flags & O_CREAT))
-		return w->end == PATH_SLASH ? -EISDIR : op_dot(w, flags & O_EXCL ? EEXIST : EISDIR);
+	if (w->end >= PATH_SLASH && (flags & O_CREAT)) {
+		if (w->end >= PATH_DOT)
+			return op_dot(w, flags & O_EXCL ? EEXIST : EISDIR);
+		if (w->record >= 0)
+			return -EISDIR;
+	}
 	if (path_is_image(w))
 		return SESSION_ELSEWHERE;
 	call_where(&c, SESSION_OPEN, w);

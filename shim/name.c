@@ -434,6 +434,7 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct where w;
 	struct call c;
+	struct stat st;
 	int ours;
 	long rc;
 
@@ -443,8 +444,12 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 	if (ours == 0)
 		return REAL(symlinkat)(target, dirfd, w.native);
 	rc = ours;
-	if (ours > 0 && w.end != PATH_NAME)
-		rc = w.end >= PATH_DOT || !op_access(&w, F_OK) ? op_dot(&w, EEXIST) : -ENOENT;
+	if (ours > 0 && w.end >= PATH_DOT) {
+		rc = op_dot(&w, EEXIST);
+	} else if (ours > 0 && w.end != PATH_NAME) {
+		w.end = w.end == PATH_SLASH ? PATH_NAME : w.end; /* "a/" is there if "a" is, whatever it is */
+		rc = op_fstatat(&w, &st, AT_SYMLINK_NOFOLLOW) ?: -EEXIST;
+	}
 	if (rc > 0 && !path_is_text(target))
 		rc = -EFAULT;
 	if (rc > 0) {

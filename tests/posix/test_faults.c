@@ -263,6 +263,7 @@ TEST(faults, another_user)
 TEST(faults, directories_of_another)
 {
 	struct stat st;
+	char buf[16];
 
 	CHECK_INT(mkdir(scratch("closed"), 0755), 0);
 	CHECK_INT(mkdir(scratch("closed/d"), 0777), 0);
@@ -270,6 +271,8 @@ TEST(faults, directories_of_another)
 	CHECK_INT(mkdir(scratch("fixed"), 0755), 0);
 	CHECK_INT(mkdir(scratch("fixed/d"), 0755), 0);
 	CHECK_INT(symlink("../closed/d/f", scratch("fixed/link")), 0);
+	make_file("fixed/f", "x");
+	CHECK_INT(symlink("../closed/gone", scratch("fixed/gone")), 0);
 	CHECK_INT(mkdir(scratch("read"), 0744), 0);
 	CHECK_INT(mkdir(scratch("search"), 0711), 0);
 	CHECK_INT(mkdir(scratch("one"), 0777), 0);
@@ -309,6 +312,14 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(rmdir("fixed/none"), ENOENT);
 			  CHECK_ERRNO(rmdir("fixed/d"), EACCES);
 			  CHECK_ERRNO(rename("fixed/none", "fixed/e"), ENOENT);
+			  CHECK_ERRNO(unlink("fixed/f/"), ENOTDIR);
+			  CHECK_ERRNO(unlink("fixed/d/"), EISDIR);
+			  CHECK_INT(rename("fixed/f", "fixed/f"), 0);
+			  CHECK_ERRNO(rename("fixed/f", "fixed/f/g"), ENOTDIR);
+			  CHECK_ERRNO(rename("fixed/f/", "fixed/g"), ENOTDIR);
+			  CHECK_ERRNO(renameat2(AT_FDCWD, "fixed/f", AT_FDCWD, "fixed/d", RENAME_NOREPLACE), EEXIST);
+			  CHECK_ERRNO(access("fixed/gone", F_OK), EACCES);
+			  CHECK_ERRNO(readlink("fixed/gone/x", buf, sizeof buf), EACCES);
 			  CHECK_INT(rename("one/d", "one/e"), 0);
 			  CHECK_ERRNO(rename("one/e", "other/e"), EACCES);
 		  }),

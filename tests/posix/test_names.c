@@ -52,6 +52,9 @@ TEST(rename, directories)
 	CHECK_ERRNO(rename(scratch("empty"), scratch("empty/f/x")), ENOTDIR);
 	CHECK_ERRNO(rename(scratch("empty/f"), scratch("empty")), ENOTEMPTY);
 	CHECK_ERRNO(rename(scratch("g"), scratch("nothing/g")), ENOENT);
+	CHECK_ERRNO(rename(scratch("g"), scratch("g/")), ENOTDIR);
+	CHECK_ERRNO(rename(scratch("g/"), scratch("nothing/g")), ENOENT);
+	CHECK_ERRNO(rename(scratch("g/"), scratch("h")), ENOTDIR);
 }
 
 TEST(links, to_what_ends_in_a_slash)
@@ -66,6 +69,20 @@ TEST(links, to_what_ends_in_a_slash)
 	CHECK_ERRNO(open(scratch("to_d"), O_CREAT | O_WRONLY, 0644), EISDIR);
 	CHECK_ERRNO(open(scratch("d"), O_CREAT | O_RDONLY, 0644), EISDIR);
 	CHECK_INT(access(scratch("to_d"), F_OK), 0);
+	CHECK_INT(symlink("none/nothing/", scratch("to_none")), 0);
+	CHECK_ERRNO(open(scratch("to_none"), O_CREAT | O_WRONLY, 0644), ENOENT);
+	CHECK_ERRNO(open(scratch("nothing/"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(open(scratch("d/"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(open(scratch("f/"), O_CREAT | O_WRONLY, 0644), EISDIR);
+	CHECK_ERRNO(open(scratch("nothing/f/"), O_CREAT | O_WRONLY, 0644), ENOENT);
+	CHECK_ERRNO(open(scratch("f/f/"), O_CREAT | O_WRONLY, 0644), ENOTDIR);
+	CHECK_ERRNO(symlink("x", scratch("f/")), EEXIST);
+	CHECK_ERRNO(symlink("x", scratch("to_nothing/")), EEXIST);
+	CHECK_ERRNO(symlink("x", scratch("f/f/")), ENOTDIR);
+	CHECK_ERRNO(unlink(scratch("f/")), ENOTDIR);
+	CHECK_ERRNO(unlink(scratch("d/")), EISDIR);
+	CHECK_ERRNO(unlink(scratch("to_d/")), ENOTDIR);
+	CHECK_ERRNO(unlink(scratch("nothing/")), ENOENT);
 	CHECK_ERRNO(open(scratch("to_f"), O_RDONLY), ENOTDIR);
 	CHECK_ERRNO(access(scratch("to_f"), F_OK), ENOTDIR);
 }
