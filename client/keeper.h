@@ -181,6 +181,8 @@ int search_allows(struct request *, const char *path);
 int parent_allows(struct request *, const char *path, int want);
 /* The same, and that directory must be there whoever asks: -ENOENT, -ENOTDIR. */
 int parent_find(struct request *, const char *path, int want);
+/* May the caller remove or move what is there, if its directory has the sticky bit? 0 or -EPERM. */
+int sticky_allows(struct request *, const char *path);
 /* To make or take away a name. -EEXIST, -ENOENT: as for a kernel, which looks a name up before it asks for leave. */
 int change_allows(struct request *, const char *path, bool makes);
 

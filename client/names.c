@@ -535,6 +535,8 @@ static int rename_allows(struct request *r, const char *from, const char *to, co
 
 	if (!rc)
 		rc = parent_allows(r, to, W_OK | X_OK);
+	if (!rc)
+		rc = sticky_allows(r, to);
 	if (!rc && directory && !same_parent(from, to))
 		rc = attr_allows(r, directory, W_OK); /* its ".." changes */
 	return rc;

@@ -386,11 +386,31 @@ int parent_allows(struct request *r, const char *path, int want)
 	return r->uid ? parent_find(r, path, want) : 0;
 }
 
+int sticky_allows(struct request *r, const char *path)
+{
+	char parent[PATH_MAX];
+	struct spot s;
+	bool others;
+
+	if (!r->uid)
+		return 0;
+	path_parent(path, parent);
+	others = !spot_find(r->k, parent, SPOT_FOLLOW, &s) && (s.attr.mode & S_ISVTX) && s.attr.uid != r->uid;
+	spot_release(&s);
+	if (!others)
+		return 0;
+	others = !spot_find(r->k, path, 0, &s) && s.attr.uid != r->uid;
+	spot_release(&s);
+	return others ? -EPERM : 0;
+}
+
 int change_allows(struct request *r, const char *path, bool makes)
 {
 	int rc = parent_allows(r, path, W_OK | X_OK), found;
 	struct spot s;
 
+	if (!rc && !makes)
+		return sticky_allows(r, path);
 	if (rc != -EACCES || parent_allows(r, path, X_OK))
 		return rc;
 	found = spot_find(r->k, path, 0, &s);

@@ -273,6 +273,9 @@ TEST(faults, directories_of_another)
 	CHECK_INT(symlink("../closed/d/f", scratch("fixed/link")), 0);
 	make_file("fixed/f", "x");
 	CHECK_INT(symlink("../closed/gone", scratch("fixed/gone")), 0);
+	CHECK_INT(mkdir(scratch("sticky"), 0755), 0);
+	CHECK_INT(mkdir(scratch("sticky/d"), 0755), 0);
+	make_file("sticky/f", "x");
 	CHECK_INT(mkdir(scratch("read"), 0744), 0);
 	CHECK_INT(mkdir(scratch("search"), 0711), 0);
 	CHECK_INT(mkdir(scratch("one"), 0777), 0);
@@ -280,6 +283,7 @@ TEST(faults, directories_of_another)
 	CHECK_INT(mkdir(scratch("other"), 0777), 0);
 	if (geteuid())
 		return;
+	CHECK_INT(chmod(scratch("sticky"), 01777), 0);
 	CHECK_INT(chmod(scratch("one"), 0777), 0);
 	CHECK_INT(chmod(scratch("other"), 0777), 0);
 	CHECK_INT(chmod(test_dir, 0755), 0);
@@ -320,6 +324,14 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(renameat2(AT_FDCWD, "fixed/f", AT_FDCWD, "fixed/d", RENAME_NOREPLACE), EEXIST);
 			  CHECK_ERRNO(access("fixed/gone", F_OK), EACCES);
 			  CHECK_ERRNO(readlink("fixed/gone/x", buf, sizeof buf), EACCES);
+			  CHECK_ERRNO(unlink("sticky/f"), EPERM);
+			  CHECK_ERRNO(rmdir("sticky/d"), EPERM);
+			  CHECK_ERRNO(unlink("sticky/d"), EPERM);
+			  CHECK_ERRNO(rename("sticky/f", "sticky/g"), EPERM);
+			  CHECK_INT(close((int)CHECK(open("sticky/mine", O_CREAT | O_WRONLY, 0644))), 0);
+			  CHECK_ERRNO(rename("sticky/mine", "sticky/f"), EPERM);
+			  CHECK_INT(rename("sticky/mine", "sticky/g"), 0);
+			  CHECK_INT(unlink("sticky/g"), 0);
 			  CHECK_INT(rename("one/d", "one/e"), 0);
 			  CHECK_ERRNO(rename("one/e", "other/e"), EACCES);
 		  }),
