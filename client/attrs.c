@@ -131,24 +131,29 @@ static void attr_changed(struct request *r, struct spot *s, const struct held_va
 	lock_drop(&k->lock);
 }
 
-/* A staged file: the inode has it; true if that is all there is to do until it is published. */
-static bool inode_change(struct request *r, struct spot *s, bool mode, bool owner)
+/*
+ * A staged file: the inode has it. later: the server is told when it is published. It may never be, if nobody writes who has it open to
+ * write. So the file that it is to replace is told as well, and that is what true means: the server has something to be told about.
+ */
+static bool inode_change(struct request *r, struct spot *s, bool mode, bool owner, bool *later)
 {
 	struct inode *in = s->inode;
-	bool later;
+	bool now;
 
+	*later = false;
 	if (!in)
-		return false;
+		return true;
 	lock_take(&r->k->lock);
-	later = in->state != INODE_CLEAN;
+	*later = in->state != INODE_CLEAN;
+	now = !*later || !in->reserved;
 	in->mode = mode ? s->attr.mode & 07777 : in->mode;
 	in->uid = owner ? s->attr.uid : in->uid;
 	in->gid = owner ? s->attr.gid : in->gid;
-	in->set_mode |= mode && later;
-	in->set_owner |= owner && later;
+	in->set_mode |= mode && *later;
+	in->set_owner |= owner && *later;
 	inode_save(r->k, in);
 	lock_drop(&r->k->lock);
-	return later;
+	return now;
 }
 
 int64_t request_chmod(struct request *r)
@@ -166,10 +171,13 @@ int64_t request_chmod(struct request *r)
 		rc = -ENOENT;
 	if (!rc) {
 		uint32_t was = s.attr.mode;
+		bool later;
 
 		s.attr.mode = (s.attr.mode & S_IFMT) | (r->head->mode & 07777);
-		if (!inode_change(r, &s, true, false) && *s.at.path && (was & 0777) != mode)
+		if (inode_change(r, &s, true, false, &later) && *s.at.path && (was & 0777) != mode)
 			rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
+		if (rc == -ENOENT && later)
+			rc = 0; /* it is only here by now */
 		if (!rc && *s.at.path)
 			attr_changed(r, &s, &held);
 	}
@@ -210,10 +218,14 @@ int64_t request_chown(struct request *r)
 	else if (!s.inode && !*s.at.path)
 		rc = -ENOENT;
 	if (!rc) {
+		bool later;
+
 		s.attr.uid = uid;
 		s.attr.gid = gid;
-		if (!inode_change(r, &s, false, true) && *s.at.path)
+		if (inode_change(r, &s, false, true, &later) && *s.at.path)
 			rc = chown_on_server(r, &s);
+		if (rc == -ENOENT && later)
+			rc = 0;
 		if (!rc && *s.at.path)
 			attr_changed(r, &s, &held);
 	}

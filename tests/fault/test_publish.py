@@ -131,6 +131,25 @@ def test_replacing(server):
     expect("writer", writer.end()[0], 0)
 
 
+def test_attributes(server):
+    """They need nobody who writes: a file that is open to be written, and is not, has them as well."""
+    writer, reader = Session(server), Session(server)
+    mode = lambda path: reader.do("result = os.stat(%r).st_mode & 0o777" % path)
+    for n, change in enumerate(("", "os.write(f, b'more');", "os.ftruncate(f, 0);")):
+        path = "/goosefs/modes%d" % n
+        writer.do("os.close(os.open(%r, os.O_WRONLY | os.O_CREAT, 0o600)); f = os.open(%r, os.O_WRONLY); os.chmod(%r, 0o644);" % (path, path, path) + change)
+        writer.do("os.close(f)")
+        expect("mode of a file opened for writing" + (change and ", and written"), mode(path), 0o644)
+    writer.do("f = os.open('/goosefs/modes', os.O_WRONLY | os.O_CREAT, 0o600); os.chmod('/goosefs/modes', 0o640); os.close(f)")
+    expect("mode of a new file", mode("/goosefs/modes"), 0o640)
+    writer.do("f = os.open('/goosefs/modes', os.O_WRONLY | os.O_APPEND); os.fchmod(f, 0o604)")
+    reader.end()
+    expect("writer", writer.end()[0], 0)
+    reader = Session(server)
+    expect("mode after the end", mode("/goosefs/modes"), 0o604)
+    reader.end()
+
+
 def test_fsync(server):
     writer, reader = Session(server), Session(server)
     writer.do(WRITE % "/goosefs/synced" + "os.fsync(f)")
