@@ -350,7 +350,9 @@ static FILE *freopen_ours(long fd, const char *mode, FILE *f)
 	FILE *again;
 	int rc;
 
-	plain[0] = plain[0] == 'w' || plain[0] == 'a' ? (plain[1] ? 'r' : 'w') : 'r';
+	/* A stream that appends and reads knows that its offset is not where it writes; "a" alone would look for an end in the stand-in. */
+	if (plain[0] != 'a' || !plain[1])
+		plain[0] = plain[0] != 'r' && !plain[1] ? 'w' : 'r';
 	again = REAL(freopen)("/dev/null", plain, f);
 	if (again) {
 		rc = process_dup3((int)fd, fileno(again), strchr(mode, 'e') ? O_CLOEXEC : 0, false);

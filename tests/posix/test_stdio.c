@@ -73,6 +73,15 @@ TEST(stdio, where_appending_begins)
 	f = fopen(scratch("f"), "a+");
 	CHECK_INT(ftell(f), 0);
 	CHECK_INT(fgetc(f), 'f');
+	f = freopen(scratch("f"), "a+", f);
+	CHECK_INT(ftell(f), 0);
+	CHECK_INT(fputs("end", f) >= 0, 1);
+	CHECK_INT(fseek(f, 0, SEEK_CUR), 0);
+	CHECK_INT(ftell(f), 11);
+	CHECK_INT(fgetc(f), EOF);
+	f = freopen(NULL, "a+", f);
+	CHECK_INT(fputs("!", f) >= 0, 1);
+	CHECK_INT(ftell(f), 12);
 	CHECK_INT(fclose(f), 0);
 }
 
