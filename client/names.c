@@ -563,6 +563,8 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 		return rc;
 	rc = spot_find(r->k, from, 0, &s);
 	tree = !rc && s.type == SLIP_DIRECTORY;
+	if (!rc && strcmp(s.path, from))
+		rc = -ENOENT; /* a link among the directories: request_rename() goes there */
 	if (!rc)
 		rc = rename_rules(r, from, to, tree);
 	if (!rc && strcmp(from, to))

@@ -728,8 +728,8 @@ static int64_t open_creating(struct request *r, int flags)
 		rc = spot_find(r->k, path, SPOT_FILE | SPOT_CREATE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
 		if (rc == SESSION_ELSEWHERE)
 			reply_elsewhere(r, s.path);
-		if (!rc && strcmp(s.path, path))
-			rc = search_allows(r, s.path);
+		if ((!rc || rc == -ENOTDIR) && strcmp(s.path, path))
+			rc = search_allows(r, s.path) ?: rc;
 		if (rc == -EISDIR) /* a link to "a/" */
 			rc = refuse_slashed(r, s.path);
 		if (!rc)

@@ -106,6 +106,12 @@ TEST(rename, no_replace)
 	CHECK_ERRNO(renameat2(AT_FDCWD, scratch("f"), AT_FDCWD, scratch("g"), RENAME_NOREPLACE), EEXIST);
 	CHECK_INT(renameat2(AT_FDCWD, scratch("f"), AT_FDCWD, scratch("h"), RENAME_NOREPLACE), 0);
 	CHECK_STR(content(scratch("h")), "f");
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	CHECK_INT(symlink("d", scratch("to_d")), 0);
+	make_file("d/f", "f");
+	CHECK_ERRNO(renameat2(AT_FDCWD, scratch("to_d/f"), AT_FDCWD, scratch("to_d/f"), RENAME_NOREPLACE), EEXIST);
+	CHECK_ERRNO(renameat2(AT_FDCWD, scratch("to_d/f"), AT_FDCWD, scratch("d/f"), RENAME_NOREPLACE), EEXIST);
+	CHECK_ERRNO(rename(scratch("to_d/f"), scratch("to_d/f/")), ENOTDIR);
 }
 
 TEST(rename, not_dots)
