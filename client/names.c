@@ -524,6 +524,8 @@ static int rename_rules(struct request *r, const char *from, const char *to, boo
 		return -EEXIST;
 	if (!same && path_below(to, from))
 		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
+	if (!same && path_below(from, to))
+		return -ENOTEMPTY;
 	if (r->head->must_be_dir && !tree)
 		return same ? -ENOTDIR : parent_look(r->k, to) ?: -ENOTDIR;
 	return 0;

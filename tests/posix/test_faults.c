@@ -320,6 +320,7 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(unlink("fixed/d/"), EISDIR);
 			  CHECK_INT(rename("fixed/f", "fixed/f"), 0);
 			  CHECK_ERRNO(rename("fixed/f", "fixed/f/g"), ENOTDIR);
+			  CHECK_ERRNO(rename("fixed/f", "fixed"), ENOTEMPTY);
 			  CHECK_ERRNO(rename("fixed/f/", "fixed/g"), ENOTDIR);
 			  CHECK_ERRNO(renameat2(AT_FDCWD, "fixed/f", AT_FDCWD, "fixed/d", RENAME_NOREPLACE), EEXIST);
 			  CHECK_ERRNO(access("fixed/gone", F_OK), EACCES);
