@@ -326,7 +326,7 @@ static int do_unlink(struct request *r, const char *path, const struct place *at
 {
 	struct spot s;
 	bool staged;
-	int rc = place_is_root(at)       ? -EISDIR
+	int rc = place_is_root(at)      ? -EISDIR
 		 : r->head->must_be_dir ? refuse_slashed(r, path)
 					: change_allows(r, path, false);
 
