@@ -174,6 +174,24 @@ bool held_get(struct keeper *k, unsigned mount, uint64_t id, struct held_value *
 	return h != NULL;
 }
 
+/* The tables first; what was in them still forms a list. */
+void metas_free(struct keeper *k)
+{
+	struct meta *m = k->metas.by_path;
+	struct held *h = k->metas.by_id;
+
+	HASH_CLEAR(hh, k->metas.by_path);
+	HASH_CLEAR(hh, k->metas.by_id);
+	for (struct meta *next; m; m = next) {
+		next = m->hh.next;
+		free(m);
+	}
+	for (struct held *next; h; h = next) {
+		next = h->hh.next;
+		free(h);
+	}
+}
+
 /* ---- as programs see it ----------------------------------------------------------------------------------------- */
 
 /* Major 0 is what the kernel gives file systems without a device; it counts from below. */

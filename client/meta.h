@@ -27,6 +27,7 @@ int64_t meta_until(struct keeper *, const char *path); /* by now_ms(); 0: nothin
 void meta_put(struct keeper *, const char *path, int rc, const struct slip_stat *, uint64_t changes);
 void meta_drop(struct keeper *, const char *path);       /* and what its directory's attributes say */
 void meta_drop_below(struct keeper *, const char *path); /* and everything below */
+void metas_free(struct keeper *);                        /* all that is known, and what is held */
 
 #define HELD_INO   1u
 #define HELD_MODE  2u

@@ -45,6 +45,7 @@ static int stop(void **state)
 		in->state = INODE_CLEAN;
 		inode_reclaim(k, in);
 	}
+	metas_free(k);
 	lock_drop(&k->lock);
 	stage_remove_all(k->stage, k->dir_fd);
 	stage_close(k->stage);
