@@ -6,10 +6,13 @@ ROUNDS=2 of each form by default; the long form is ROUNDS=100. SEED=n repeats th
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 
-BUILD, HOME, HERE = os.environ["BUILD"], os.environ["HOME"], os.path.dirname(os.path.abspath(__file__))
+from sessions import BUILD, HOME, SLIPSTREAM, Server
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 SEED = int(os.environ.get("SEED", random.randrange(1000000)))
 FORMS = (
@@ -21,13 +24,23 @@ FORMS = (
 )
 
 
+def fuzz(root, arguments, settings):
+    argv, env = [sys.executable, os.path.join(HERE, "fuzz.py")] + arguments, dict(os.environ, **settings)
+    plain = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if "SLIPSTREAM_CLIENT" not in settings:
+        return subprocess.run([SLIPSTREAM, "run", "--root", root, "--"] + argv, env=env, **plain)
+    server = Server(root)  # `run` has a session, and so no client in the process
+    try:
+        return subprocess.run(argv, env=dict(env, SLIPSTREAM_MOUNTS=server.mount, LD_PRELOAD=os.path.join(BUILD, "libslipstream.so")), **plain)
+    finally:
+        server.kill(signal.SIGTERM)
+
+
 def differs(which, calls, settings, seed):
     home = os.path.join(HOME, "round")
     os.mkdir(home)
     for number in (seed, seed + 500000):
-        argv = [os.path.join(BUILD, "slipstream"), "run", "--root", os.path.join(home, "root"), "--", sys.executable, os.path.join(HERE, "fuzz.py"),
-                which, str(number), str(calls), os.path.join(home, "ordinary"), "/goosefs/ours"]
-        done = subprocess.run(argv, env=dict(os.environ, **settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = fuzz(os.path.join(home, "root"), [which, str(number), str(calls), os.path.join(home, "ordinary"), "/goosefs/ours"], settings)
         if done.returncode:
             print("%s %s, SEED=%d, status %d:\n%s" % (which, settings, seed, done.returncode, done.stdout))
             return True
