@@ -119,8 +119,11 @@ def main():
         for i in $(seq %d); do (n=0; while [ ! -e "$HOME/stop" ]; do n=$((n + 1)); python3 "%s/load.py" /goosefs/load "$HOME/journal-$i-$n" $i$n 5; done) & done
         wait''' % (LOADS, HERE)
     session = subprocess.Popen([SLIPSTREAM, "run", "--mount", mount, "--", "bash", "-c", script], stderr=subprocess.PIPE, text=True)
+    # What is killed before the session is there ends it with 125, and rightly so: the first journal says that it is.
+    while session.poll() is None and not any(name.startswith("journal-") for name in os.listdir(HOME)):
+        time.sleep(0.05)
     killed = {"program": 0, "keeper": 0, "server": 0}
-    while sum(killed.values()) < KILLS:
+    while session.poll() is None and sum(killed.values()) < KILLS:
         time.sleep(EVERY_S * dice.random() * 2)
         what = dice.choice(["program", "program", "keeper", "server"])
         if what == "server":
