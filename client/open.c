@@ -601,13 +601,27 @@ static int64_t open_reading(struct request *r, struct spot *s, int flags)
 	return (uint64_t)s->st.size <= page ? open_fetched(r, s, flags) : open_range(r, s, flags);
 }
 
+/* A directory, or a link itself. */
+static int64_t open_placeholder(struct request *r, struct spot *s, int flags)
+{
+	int record = -1, fd;
+
+	if (!*s->at.path)
+		return -ENOENT;
+	r->reply->attr = s->attr;
+	fd = directory_open(r->k, s, flags, &record);
+	return reply_fd(r, fd, record);
+}
+
 static int64_t open_spot(struct request *r, struct spot *s, int flags)
 {
 	int64_t rc;
-	int record = -1;
 
+	if (s->type == SLIP_SYMLINK && (flags & O_DIRECTORY))
+		return -ENOTDIR;
 	if (s->type == SLIP_SYMLINK)
-		return -ELOOP;
+		return (flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) ? open_placeholder(r, s, flags)
+										: -ELOOP;
 	if (s->type == SLIP_DIRECTORY && (writes(flags) || (flags & O_CREAT)))
 		return -EISDIR;
 	if (s->type != SLIP_DIRECTORY && (flags & O_DIRECTORY))
@@ -618,11 +632,7 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 		return rc;
 	if (s->type != SLIP_DIRECTORY)
 		return writes(flags) ? open_writing(r, s, flags) : open_reading(r, s, flags);
-	if (!*s->at.path)
-		return -ENOENT;
-	r->reply->attr = s->attr;
-	rc = directory_open(r->k, s, flags, &record);
-	return reply_fd(r, (int)rc, record);
+	return open_placeholder(r, s, flags);
 }
 
 /* ---- making ----------------------------------------------------------------------------------------------------- */

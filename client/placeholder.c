@@ -6,7 +6,7 @@
  * ours, and the slot be another file's while somebody still reads this one. So opens are watched too: where there was one more
  * than ours (the change of mode stands between them, or the kernel would make one event of two), a close proves nothing, and
  * who still has the slot is read in /proc. A directory is made with its parent, opened, and both are removed: nothing is above it that
- * could be listed by "..", and its name is never used twice.
+ * could be listed by "..", and its name is never used twice. So is a link that was itself opened (O_PATH | O_NOFOLLOW).
  */
 #include "client/keeper.h"
 #include "client/log.h"
@@ -176,18 +176,19 @@ void slot_closed(struct keeper *k, const char *name)
 
 /* ---- directories ------------------------------------------------------------------------------------------------ */
 
-static int directory_made(struct keeper *k, const char *path, int *watch, struct stat *st)
+/* The object of that path, opened, and its watch. */
+static int directory_watched(struct keeper *k, const char *path, int flags, int *watch, struct stat *st)
 {
 	char whole[PATH_MAX + 48];
 	int fd;
 
 	snprintf(whole, sizeof whole, "%s/%s", k->dir, path);
-	*watch = inotify_add_watch(k->inotify_fd, whole, IN_DELETE_SELF | IN_ONLYDIR);
+	*watch = inotify_add_watch(k->inotify_fd, whole, IN_DELETE_SELF | IN_DONT_FOLLOW);
 	if (*watch < 0) {
 		k->unwatched = true;
 		*watch = 0;
 	}
-	fd = openat(k->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(k->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (flags & (O_PATH | O_APPEND)));
 	if (fd >= 0 && !fstat(fd, st))
 		return fd;
 	if (fd >= 0)
@@ -211,13 +212,27 @@ static int directory_record_new(struct keeper *k, const struct spot *s, int flag
 	return record;
 }
 
+/* A directory; or a link to the same as the one that it stands for, whose text the kernel then tells. */
+static int directory_made(struct keeper *k, const struct spot *s, const char *path)
+{
+	char target[PATH_MAX];
+	int rc;
+
+	if (s->type != SLIP_SYMLINK)
+		return mkdirat(k->dir_fd, path, 0700) ? -errno : 0;
+	rc = s->at.ops->readlink(s->at.backend, s->at.path, target, sizeof target);
+	if (rc < 0)
+		return rc;
+	return symlinkat(target, k->dir_fd, path) ? -errno : 0;
+}
+
 /* The removal is the last step: whatever the watch reports comes after the record is there. */
 int directory_open(struct keeper *k, const struct spot *s, int flags, int *record)
 {
 	char parent[40], path[48];
 	struct stat st;
 	uint64_t number;
-	int fd, watch = -1;
+	int fd, watch = -1, rc;
 
 	lock_take(&k->lock);
 	number = ++k->directories_made;
@@ -226,9 +241,10 @@ int directory_open(struct keeper *k, const struct spot *s, int flags, int *recor
 	snprintf(path, sizeof path, "%s/c", parent);
 	if (mkdirat(k->dir_fd, parent, 0700))
 		return -errno;
-	fd = mkdirat(k->dir_fd, path, 0700) ? -errno : directory_made(k, path, &watch, &st);
+	rc = directory_made(k, s, path);
+	fd = rc ? rc : directory_watched(k, path, flags, &watch, &st);
 	*record = fd < 0 ? fd : directory_record_new(k, s, flags, watch, &st);
-	unlinkat(k->dir_fd, path, AT_REMOVEDIR);
+	unlinkat(k->dir_fd, path, s->type == SLIP_SYMLINK ? 0 : AT_REMOVEDIR);
 	unlinkat(k->dir_fd, parent, AT_REMOVEDIR);
 	if (fd >= 0 && *record < 0) {
 		close(fd);
@@ -264,15 +280,15 @@ static void census_file(struct census *c, const char *path)
 	struct stat st;
 	int record, watch;
 
-	if (stat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+	if (stat(path, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)))
 		return;
 	record = record_find(c->k->records, st.st_dev, st.st_ino);
 	if (record < 0)
 		return;
 	c->seen[record] |= c->elsewhere ? SEEN | SEEN_ELSEWHERE : SEEN;
-	if (!S_ISDIR(st.st_mode) || c->k->watch_of[record] || c->k->inotify_fd < 0)
+	if (S_ISREG(st.st_mode) || c->k->watch_of[record] || c->k->inotify_fd < 0)
 		return;
-	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF | IN_ONLYDIR); /* removed, but reachable so */
+	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF); /* removed, but reachable so */
 	lock_take(&c->k->lock);
 	c->k->unwatched |= watch < 0;
 	c->k->watch_of[record] = watch > 0 ? watch : 0;

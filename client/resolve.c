@@ -296,6 +296,8 @@ static int record_spot(struct request *r, unsigned how, struct spot *s)
 	*s = (struct spot){.keeper = k};
 	if (kind == SESSION_FREE)
 		return -EBADF;
+	if (S_ISLNK(rec->attr.mode))
+		how &= ~SPOT_FOLLOW;
 	lock_take(&k->lock);
 	if (kind == SESSION_STAGED)
 		in = k->of_record[r->head->record];

@@ -43,7 +43,7 @@ enum session_kind {
 	SESSION_STAGED, /* content-backed: the kernel file is this session's staging file. All data calls are native */
 	SESSION_LOCAL,  /* content-backed, read-only: the kernel file is a worker's block file */
 	SESSION_RANGE,  /* acc3: bytes by range, through the page cache */
-	SESSION_DIRECTORY, /* a removed directory */
+	SESSION_DIRECTORY, /* a removed directory; of a link itself (O_PATH | O_NOFOLLOW), a removed link */
 };
 
 struct session_attr {      /* fixed width, so that a struct stat of any flavour can be made of it */

@@ -126,7 +126,7 @@ EXPORT DIR *fdopendir(int fd)
 
 	if (likely(!ofd_find(&of, fd, ANY_KIND)))
 		return REAL(fdopendir)(fd);
-	if (of.kind != SESSION_DIRECTORY) {
+	if (of.kind != SESSION_DIRECTORY || S_ISLNK(of.rec->attr.mode)) {
 		errno = ENOTDIR;
 		return NULL;
 	}

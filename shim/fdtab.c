@@ -56,14 +56,15 @@ int fdtab_highest(void)
 	return atomic_load(&highest);
 }
 
-/* What the kernel's file says: only a regular file or a directory can be ours. */
+/* What the kernel's file says: only a regular file, a directory or a link can be ours. */
 STARTUP uint32_t fdtab_ask(int fd)
 {
 	struct session_record *rec;
 	struct stat st;
 	int record, flags;
 
-	if (!shim.active || sys_fstat(fd, &st) || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+	if (!shim.active || sys_fstat(fd, &st) ||
+	    (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)))
 		return FD_NATIVE;
 	record = record_lookup(st.st_dev, st.st_ino);
 	if (record < 0)

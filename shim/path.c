@@ -238,7 +238,7 @@ static int find_base(char *base, int dirfd, const char *path)
 	long n;
 
 	if (dirfd != AT_FDCWD && ofd_find(&of, dirfd, ANY_KIND)) {
-		if (of.kind != SESSION_DIRECTORY)
+		if (of.kind != SESSION_DIRECTORY || S_ISLNK(of.rec->attr.mode))
 			return -ENOTDIR;
 		record = of.record;
 	}

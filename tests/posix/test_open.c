@@ -164,6 +164,52 @@ TEST(open, no_follow)
 	CHECK_STR(content(scratch("made")), "");
 }
 
+/* O_PATH | O_NOFOLLOW: a descriptor of the link itself. */
+TEST(open, a_link_itself)
+{
+	char target[16] = "", name[64];
+	struct stat st, l;
+	int fd, copy;
+
+	make_file("f", "x");
+	CHECK_INT(symlink("f", scratch("l")), 0);
+	fd = CHECK(open(scratch("l"), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	CHECK_INT(lstat(scratch("l"), &l), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_TRUE(S_ISLNK(st.st_mode));
+	CHECK_INT(st.st_ino, l.st_ino);
+	CHECK_INT(st.st_dev, l.st_dev);
+	CHECK_INT(st.st_size, 1);
+	CHECK_INT(fstatat(fd, "", &st, AT_EMPTY_PATH), 0);
+	CHECK_TRUE(S_ISLNK(st.st_mode));
+	CHECK_INT(readlinkat(fd, "", target, sizeof target), 1);
+	CHECK_STR(target, "f");
+	CHECK_INT(fcntl(fd, F_GETFL) & (O_PATH | O_ACCMODE), O_PATH);
+	CHECK_ERRNO(read(fd, target, 1), EBADF);
+	CHECK_ERRNO(openat(fd, "f", O_RDONLY), ENOTDIR);
+	CHECK_ERRNO(fchdir(fd), ENOTDIR);
+	CHECK_TRUE(!fdopendir(fd));
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	CHECK_ERRNO(open(name, O_RDONLY), ELOOP);
+	CHECK_INT(fchownat(fd, "", getuid(), getgid(), AT_EMPTY_PATH), 0);
+	CHECK_INT(rename(scratch("l"), scratch("m")), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_ino, l.st_ino);
+	copy = CHECK(dup(fd));
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(IN_CHILD({
+			  CHECK_INT(fstat(copy, &st), 0);
+			  CHECK_TRUE(S_ISLNK(st.st_mode));
+			  CHECK_INT(st.st_ino, l.st_ino);
+		  }),
+		  0);
+	CHECK_INT(unlink(scratch("m")), 0);
+	CHECK_INT(fstat(copy, &st), 0);
+	CHECK_TRUE(S_ISLNK(st.st_mode));
+	CHECK_INT(st.st_nlink, 0);
+	CHECK_INT(close(copy), 0);
+}
+
 TEST(open, by_descriptor_name)
 {
 	char name[64], c;
