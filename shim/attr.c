@@ -429,6 +429,35 @@ long op_utime(struct where *w, const struct utimbuf *times)
 	return op_utimensat(w, times ? t : NULL, 0);
 }
 
+/* ---- extended attributes: what there is has none ------------------------------------------------------------------------- */
+
+static long no_attribute(struct where *w, int flags, long none)
+{
+	struct session_attr attr;
+
+	return attr_where(w, &attr, flags) ?: none;
+}
+
+long op_no_attribute(struct where *w)
+{
+	return no_attribute(w, 0, -EOPNOTSUPP);
+}
+
+long op_no_attribute_link(struct where *w)
+{
+	return no_attribute(w, AT_SYMLINK_NOFOLLOW, -EOPNOTSUPP);
+}
+
+long op_no_attributes(struct where *w)
+{
+	return no_attribute(w, 0, 0);
+}
+
+long op_no_attributes_link(struct where *w)
+{
+	return no_attribute(w, AT_SYMLINK_NOFOLLOW, 0);
+}
+
 /* ---- the file system -------------------------------------------------------------------------------------------------------------- */
 
 /* Also sees to it that out, of size bytes, can be written, and is empty. */

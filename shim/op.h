@@ -74,6 +74,10 @@ long op_statvfs(struct where *w, struct statvfs *out);
 long op_fstatvfs(struct ofd *of, struct statvfs *out);
 long op_pathconf(struct where *w, int name);
 long op_ftok(struct where *w, int project);
+long op_no_attribute(struct where *w);
+long op_no_attribute_link(struct where *w);
+long op_no_attributes(struct where *w);
+long op_no_attributes_link(struct where *w);
 long op_fpathconf(struct ofd *of, int name);
 
 /* name.c: names */

@@ -55,6 +55,7 @@
 #define PATH_CALL(op, path, ...)      op(&w, ##__VA_ARGS__)
 #define AT_CALL(op, dirfd, path, ...) op(&w, ##__VA_ARGS__)
 #define PATHNO_CALL(op, path, ...)    op()
+#define THERE_CALL(op, path, ...)     op(&w)
 #define WRAP_NAMED(maybe, find, base, call, fails, ret, sym, op, params, args)                                         \
 	static COLD ret slow_##sym params                                                                              \
 	{                                                                                                              \
@@ -111,6 +112,8 @@ static inline bool empty_maybe(int dirfd, const char *path, int flags)
 
 #define WRAP_PATH(...)                                                                                                 \
 	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATH_CALL, __VA_ARGS__)
+#define WRAP_THERE(...)                                                                                                \
+	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, THERE_CALL, __VA_ARGS__)
 #define WRAP_PATHNO(...)                                                                                               \
 	WRAP_NAMED(path_maybe(AT_FDCWD, path), path_find(&w, AT_FDCWD, path), AT_FDCWD, PATHNO_CALL, __VA_ARGS__)
 #define WRAP_AT(...)   WRAP_NAMED(path_maybe(dirfd, path), path_find(&w, dirfd, path), dirfd, AT_CALL, __VA_ARGS__)
