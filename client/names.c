@@ -307,6 +307,14 @@ static int remove_on_server(struct request *r, const char *path, const struct pl
 	return rc == -ENOENT && staged ? 0 : rc; /* it was only here */
 }
 
+/* What has this very name. -ENOENT too if a link leads there, or out of the mounts: on_name() goes there. */
+static int named_find(struct request *r, const char *path, struct spot *s)
+{
+	int rc = spot_find(r->k, path, 0, s);
+
+	return rc == SESSION_ELSEWHERE || (!rc && strcmp(s->path, path)) ? -ENOENT : rc;
+}
+
 /* "a/" cannot be unlinked: why. */
 static int refuse_slashed(struct request *r, const char *path)
 {
@@ -315,9 +323,9 @@ static int refuse_slashed(struct request *r, const char *path)
 
 	if (rc)
 		return rc;
-	rc = spot_find(r->k, path, 0, &s);
+	rc = named_find(r, path, &s);
 	if (!rc)
-		rc = strcmp(s.path, path) ? -ENOENT : s.type == SLIP_DIRECTORY ? -EISDIR : -ENOTDIR;
+		rc = s.type == SLIP_DIRECTORY ? -EISDIR : -ENOTDIR;
 	spot_release(&s);
 	return rc;
 }
@@ -333,11 +341,9 @@ static int do_unlink(struct request *r, const char *path, const struct place *at
 	if (rc)
 		return rc;
 	names_settle(r->k, path, NULL, false, 1);
-	rc = spot_find(r->k, path, 0, &s);
+	rc = named_find(r, path, &s);
 	staged = s.inode && s.inode->state != INODE_CLEAN;
-	if (!rc && strcmp(s.path, path))
-		rc = -ENOENT; /* a link among the directories: on_name() goes there */
-	else if (!rc && s.type == SLIP_DIRECTORY)
+	if (!rc && s.type == SLIP_DIRECTORY)
 		rc = -EISDIR;
 	spot_release(&s);
 	if (!rc)
@@ -363,10 +369,8 @@ static int do_rmdir(struct request *r, const char *path, const struct place *at)
 	if (rc)
 		return rc;
 	names_lock(r->k, path, NULL, true); /* nobody may be making a file in it */
-	rc = spot_find(r->k, path, 0, &s);
-	if (!rc && strcmp(s.path, path))
-		rc = -ENOENT;
-	else if (!rc && s.type != SLIP_DIRECTORY)
+	rc = named_find(r, path, &s);
+	if (!rc && s.type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
 	spot_release(&s);
 	lock_take(&r->k->lock);
@@ -524,11 +528,9 @@ static int rename_rules(struct request *r, const char *from, const char *to, boo
 		return -EEXIST;
 	if (!same && path_below(to, from))
 		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
-	if (!same && path_below(from, to))
-		return -ENOTEMPTY;
 	if (r->head->must_be_dir && !tree)
 		return same ? -ENOTDIR : parent_look(r->k, to) ?: -ENOTDIR;
-	return 0;
+	return !same && path_below(from, to) ? -ENOTEMPTY : 0;
 }
 
 static int rename_allows(struct request *r, const char *from, const char *to, const struct session_attr *directory)

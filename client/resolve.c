@@ -330,12 +330,12 @@ int request_spot(struct request *r, unsigned how, struct spot *s)
 	if (rc)
 		return rc;
 	rc = spot_find(r->k, r->path, how, s);
-	if (rc == SESSION_ELSEWHERE)
-		reply_elsewhere(r, s->path);
 	if (!rc && r->head->must_be_dir && s->type == SLIP_SYMLINK) { /* "link/" is what it leads to */
 		spot_release(s);
 		rc = spot_find(r->k, r->path, how | SPOT_FOLLOW, s);
 	}
+	if (rc == SESSION_ELSEWHERE)
+		reply_elsewhere(r, s->path);
 	if (!rc && r->head->must_be_dir && s->type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
 	if ((!rc || rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP) && strcmp(s->path, r->path)) {

@@ -50,6 +50,10 @@ long op_open(struct where *w, int flags, mode_t mode)
 	struct call c;
 	long rc;
 
+	if (flags & O_PATH)
+		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	if ((flags & O_CREAT) && (flags & (O_DIRECTORY | __O_TMPFILE)))
+		return -EINVAL;
 	if (w->end >= PATH_SLASH && (flags & O_CREAT)) {
 		if (w->end >= PATH_DOT)
 			return op_dot(w, flags & O_EXCL ? EEXIST : EISDIR);

@@ -19,9 +19,52 @@ static long by_path(struct where *w, enum session_op op, mode_t mode)
 	return call_do(&c, w);
 }
 
+/* 0, or why it is not there; also where links lead out of the mounts. */
+static long there(struct where *w, int flags)
+{
+	long rc = op_faccessat(w, F_OK, flags);
+	struct stat st;
+
+	return rc == SESSION_ELSEWHERE ? sys_fstatat(AT_FDCWD, w->native, &st, flags) : rc;
+}
+
 long op_dot(struct where *w, int why)
 {
-	return op_access(w, F_OK) ?: -why;
+	return there(w, 0) ?: -why;
+}
+
+/* Of the directory above a name: 0, or why it is none. w is used up. */
+static long above(struct where *w)
+{
+	char *name = w->end < PATH_DOT ? strrchr(w->path, '/') : NULL;
+
+	if (name)
+		*name = '\0';
+	if (w->record >= 0 || !prefix_of(w->path))
+		return 0;
+	w->end = PATH_SLASH;
+	return there(w, 0);
+}
+
+/* Of what is no directory and is to be made: 0, w used up, if its name is free; SESSION_ELSEWHERE; or what the kernel says. */
+static long vacant(struct where *w)
+{
+	enum path_end end = w->end;
+	size_t n;
+	long rc;
+
+	if (end >= PATH_DOT)
+		return op_dot(w, EEXIST);
+	w->end = PATH_NAME;
+	rc = op_faccessat(w, F_OK, AT_SYMLINK_NOFOLLOW) ?: -EEXIST;
+	w->end = end;
+	if (rc == SESSION_ELSEWHERE && end == PATH_SLASH && (n = strlen(w->path)) + 1 < PATH_MAX)
+		memcpy(w->path + n, "/", 2);
+	if (rc != -ENOENT)
+		return rc;
+	if (end == PATH_SLASH)
+		return -ENOENT;
+	return above(w);
 }
 
 long op_mkdir(struct where *w, mode_t mode)
@@ -50,7 +93,7 @@ long op_unlinkat(struct where *w, int flags)
 
 long op_remove(struct where *w)
 {
-	long rc = op_unlink(w);
+	long rc = w->end >= PATH_DOT ? -EISDIR : op_unlink(w);
 
 	return rc == -EISDIR || rc == -EPERM ? op_rmdir(w) : rc;
 }
@@ -104,8 +147,22 @@ long op_mknod(struct where *w, mode_t mode, dev_t dev)
 	long fd;
 
 	(void)dev;
-	if ((mode & S_IFMT) && !S_ISREG(mode))
+	switch (mode & S_IFMT) {
+	case 0:
+	case S_IFREG:
+		break;
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return vacant(w) ?: -EPERM;
+	case S_IFDIR:
 		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+	if (w->end >= PATH_SLASH)
+		return vacant(w);
 	fd = op_open(w, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode & 07777);
 	return fd < 0 ? fd : process_close((int)fd);
 }
@@ -250,9 +307,10 @@ EXPORT char *get_current_dir_name(void)
 
 struct pair {
 	struct where from, to;
+	char name[NAME_MAX + 3];
 };
 
-/* 1: both ours; 0: both libc's; -EXDEV: one of each. */
+/* 1: both ours; 0: both libc's; -EXDEV: one of each, -ENOENT, if the other is none. */
 static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to)
 {
 	int first, second;
@@ -265,7 +323,9 @@ static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_di
 	second = path_find(&p->to, to_dirfd, to);
 	if (second < 0)
 		return second;
-	return first == second ? first : -EXDEV;
+	if (first == second)
+		return first;
+	return *from && *to ? -EXDEV : -ENOENT;
 }
 
 static long call_pair(struct call *c, struct pair *p)
@@ -273,7 +333,7 @@ static long call_pair(struct call *c, struct pair *p)
 	/* path2 follows path in the payload: one buffer is sent as data after the other's NUL */
 	c->data = p->to.path;
 	c->data_bytes = (unsigned)strlen(p->to.path) + 1;
-	return call_do(c, &p->from);
+	return session_call(c);
 }
 
 static int rename_pair(struct pair *p, int ours, unsigned flags);
@@ -303,8 +363,6 @@ static int rename_found(struct pair *p, int from_dirfd, const char *from, int to
 
 	if (ours == 0)
 		return REAL(renameat2)(from_dirfd, p->from.native, to_dirfd, p->to.native, flags);
-	if (ours == -EXDEV && (!*from || !*to))
-		ours = -ENOENT;
 	if (ours == -EXDEV && p->from.native == from && prefix_of(p->from.path)) {
 		/* A source that is not there is told before the device that differs. */
 		call_where(&check, SESSION_STAT, &p->from);
@@ -337,6 +395,51 @@ static bool may_be_link(int why)
 	return why == ENOENT || why == ENOTDIR;
 }
 
+/* The directories of both are looked up before a dot is found at the end of either. */
+static long rename_dots(struct pair *p, unsigned flags)
+{
+	bool source = p->from.end >= PATH_DOT;
+	long rc = above(&p->from) ?: above(&p->to);
+
+	return rc ?: !source && (flags & RENAME_NOREPLACE) ? -EEXIST : -EBUSY;
+}
+
+/* Does the directory of a name lead out of the mounts? 1: w->path is the ordinary name now; 0: no; or -errno. */
+static long name_elsewhere(struct where *w, char name[NAME_MAX + 3])
+{
+	char *last = strrchr(w->path, '/');
+	size_t n = strlen(last), at;
+	long rc;
+
+	if (w->record >= 0 || n > NAME_MAX + 1)
+		return 0;
+	memcpy(name, last, n);
+	if (w->end == PATH_SLASH)
+		name[n++] = '/';
+	name[n] = '\0';
+	*last = '\0';
+	w->end = PATH_NAME;
+	rc = prefix_of(w->path) ? op_access(w, F_OK) : 0;
+	if (rc != SESSION_ELSEWHERE)
+		return rc;
+	at = strlen(w->path);
+	if (at + n >= sizeof w->path)
+		return -ENAMETOOLONG;
+	memcpy(w->path + at, name, n + 1);
+	return 1;
+}
+
+static long rename_elsewhere(struct pair *p, unsigned flags)
+{
+	long from = name_elsewhere(&p->from, p->name), to = name_elsewhere(&p->to, p->name);
+
+	if (from < 0 || to < 0)
+		return from < 0 ? from : to;
+	if (!from || !to)
+		return -EXDEV;
+	return REAL(renameat2)(AT_FDCWD, p->from.path, AT_FDCWD, p->to.path, flags) ? -errno : 0;
+}
+
 static int rename_pair(struct pair *p, int ours, unsigned flags)
 {
 	struct call c;
@@ -345,17 +448,15 @@ static int rename_pair(struct pair *p, int ours, unsigned flags)
 	if (ours > 0) {
 		if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
 			rc = -EINVAL;
-		} else if (p->from.end >= PATH_DOT) {
-			rc = op_dot(&p->from, EBUSY);
-		} else if (p->to.end >= PATH_DOT) {
-			rc = op_dot(&p->to, EBUSY);
+		} else if (p->from.end >= PATH_DOT || p->to.end >= PATH_DOT) {
+			rc = rename_dots(p, flags);
 		} else {
 			call_where(&c, SESSION_RENAME, &p->from);
 			c.request.flags = flags;
 			c.request.must_be_dir |= p->to.end >= PATH_SLASH;
 			rc = call_pair(&c, p);
 			if (rc == SESSION_ELSEWHERE)
-				rc = -EXDEV;
+				rc = rename_elsewhere(p, flags);
 		}
 	}
 	if (rc >= 0)
@@ -395,18 +496,19 @@ EXPORT int renameat(int from_dirfd, const char *from, int to_dirfd, const char *
 static int link_found(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
 	int ours = pair_find(p, from_dirfd, from, to_dirfd, to);
-	struct stat st;
+	long rc = ours;
 
 	if (ours == 0)
 		return REAL(linkat)(from_dirfd, p->from.native, to_dirfd, p->to.native, (int)flags);
-	if (ours > 0) {
-		long rc = op_fstatat(&p->from, &st, AT_SYMLINK_NOFOLLOW);
-
-		ours = rc == -ENOENT || rc == -ENOTDIR ? (int)rc : -EPERM;
-		if (ours == -EPERM && !op_fstatat(&p->to, &st, AT_SYMLINK_NOFOLLOW))
-			ours = -EEXIST;
-	}
-	errno = -ours;
+	if (ours > 0 && (flags & ~(unsigned)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)))
+		rc = -EINVAL;
+	else if (ours > 0)
+		rc = there(&p->from, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
+	if (!rc)
+		rc = vacant(&p->to) ?: -EPERM;
+	if (rc == SESSION_ELSEWHERE && p->from.native == p->from.path) /* both are */
+		return REAL(linkat)(AT_FDCWD, p->from.native, AT_FDCWD, p->to.native, (int)flags);
+	errno = rc == SESSION_ELSEWHERE ? EXDEV : (int)-rc;
 	return -1;
 }
 
@@ -434,7 +536,6 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct where w;
 	struct call c;
-	struct stat st;
 	int ours;
 	long rc;
 
@@ -444,19 +545,22 @@ EXPORT int symlinkat(const char *target, int dirfd, const char *path)
 	if (ours == 0)
 		return REAL(symlinkat)(target, dirfd, w.native);
 	rc = ours;
-	if (ours > 0 && w.end >= PATH_DOT) {
-		rc = op_dot(&w, EEXIST);
-	} else if (ours > 0 && w.end != PATH_NAME) {
-		w.end = w.end == PATH_SLASH ? PATH_NAME : w.end; /* "a/" is there if "a" is, whatever it is */
-		rc = op_fstatat(&w, &st, AT_SYMLINK_NOFOLLOW) ?: -EEXIST;
-	}
-	if (rc > 0 && !path_is_text(target))
+	if (!path_is_text(target))
 		rc = -EFAULT;
+	if (rc > 0 && !*target)
+		rc = -ENOENT;
+	if (rc > 0 && strnlen(target, PATH_MAX) == PATH_MAX)
+		rc = -ENAMETOOLONG;
+	if (rc > 0 && w.end != PATH_NAME) {
+		rc = vacant(&w) ?: -EEXIST;
+		if (rc == SESSION_ELSEWHERE)
+			return REAL(symlinkat)(target, AT_FDCWD, w.native);
+	}
 	if (rc > 0) {
 		call_where(&c, SESSION_SYMLINK, &w);
 		c.data = target;
 		c.data_bytes = (unsigned)strlen(target) + 1;
-		rc = c.data_bytes == 1 ? -ENOENT : c.data_bytes > PATH_MAX ? -ENAMETOOLONG : call_do(&c, &w);
+		rc = call_do(&c, &w);
 		if (rc == SESSION_ELSEWHERE)
 			return REAL(symlinkat)(target, AT_FDCWD, w.native);
 	}

@@ -449,6 +449,8 @@ long call_do(struct call *c, struct where *w)
 		memmove(w->path, c->in, n);
 		w->path[n] = '\0';
 		w->native = w->path;
+		if (c->request.must_be_dir && n && n + 1 < PATH_MAX)
+			memcpy(w->path + n, "/", 2);
 	}
 	if (borrowed)
 		c->in = NULL;
