@@ -151,7 +151,6 @@ __attribute__((constructor)) static void shim_init(void)
 {
 	const char *inherit = text_env("SLIPSTREAM_INHERIT"), *timeout = text_env("SLIPSTREAM_SHIM_TIMEOUT_MS");
 
-	(void)REAL(dlerror); /* to look it up later is to lose what it would say */
 	if (!session_find(text_env("SLIPSTREAM_SESSION")) || !session_names())
 		return;
 	prefix_parse(shim.mounts);

@@ -68,7 +68,7 @@ struct real {
 
 extern HIDDEN struct real real;
 
-/* dlsym(RTLD_NEXT); aborts if libc has no such function, as the dynamic linker would have. */
+/* What dlsym(RTLD_NEXT) would give, and dlerror() says after it what it would have said before; aborts if libc has no such function, as the dynamic linker would have. */
 void *real_find(void **slot, const char *name) COLD;
 
 #define REAL(sym) (likely(real.sym) ? real.sym : (__typeof__(real.sym))real_find((void **)&real.sym, #sym))

@@ -5,6 +5,7 @@
 #include <sys/ipc.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 static struct aiocb request(int fd, char *buf, size_t n, off_t off)
 {
@@ -194,4 +195,20 @@ TEST(syscall, is_the_function)
 	CHECK_INT(syscall(SYS_lstat, g, &st), 0);
 	CHECK_TRUE(S_ISLNK(st.st_mode));
 #endif
+}
+
+/* What a program that failed to load something may do before it asks why: calls that nothing here made before. */
+TEST(library, error_is_told_later)
+{
+	struct timeval times[2] = {{1, 0}, {2, 0}};
+	char buf[16];
+
+	make_file("f", "x");
+	CHECK_TRUE(!dlopen("/nothing/of-that-name.so", RTLD_NOW));
+	CHECK_INT(lutimes("/nothing/of-that-name", times), -1);
+	CHECK_INT(lutimes(scratch("f"), times), 0);
+	CHECK_INT(readlinkat(AT_FDCWD, "/nothing", buf, sizeof buf), -1);
+	CHECK_INT(truncate("/nothing", 0), -1);
+	CHECK_TRUE(strstr(dlerror() ?: "", "of-that-name.so") != NULL);
+	CHECK_TRUE(!dlerror());
 }
