@@ -2,14 +2,21 @@
  * pump.c: what the data path can reach at best: a bare stream of 1 MiB chunks over rpc.h, on loopback, between two
  * processes. Prints MB/s and the CPU seconds per GB of the client and the server, then what a unary call costs.
  *
- *   pump [MIB [ROUNDS]]
+ *   pump [MIB [ROUNDS [FILE]]]
+ *
+ * With FILE the server writes what it gets into that file, made anew, and sends what is in it: the least that a server which
+ * keeps data can do.
  */
 #include "proto/goosefs.h"
 #include "proto/rpc.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +27,7 @@
 #define PATIENT 30000
 
 static char chunk[CHUNK];
+static const char *stored; /* NULL: nowhere */
 
 static double seconds(clockid_t clock)
 {
@@ -42,10 +50,23 @@ static void keep(void *arg)
 	(void)arg;
 }
 
+/* Kept: what is sent may be looked at until the call is over. */
+static char *map_file(size_t bytes)
+{
+	int fd = open(stored, O_RDONLY);
+	char *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (fd < 0 || map == MAP_FAILED)
+		fail(stored, -errno);
+	close(fd);
+	return map;
+}
+
 static int read_block(void *context, struct rpc_call *call, const void *first)
 {
 	const struct gfs_read_request *request = first;
 	int64_t acked = 0, window = (1 + request->prefetch_window) * (int64_t)CHUNK;
+	char *file = stored ? map_file((size_t)request->length) : NULL;
 
 	(void)context;
 	for (int64_t off = 0; off < request->length; off += CHUNK) {
@@ -57,7 +78,7 @@ static int read_block(void *context, struct rpc_call *call, const void *first)
 				return RPC_CANCELLED;
 			acked = ((const struct gfs_read_request *)message)->offset_received;
 		}
-		if (rpc_call_send_chunk(call, chunk, CHUNK, keep, NULL))
+		if (rpc_call_send_chunk(call, file ? file + off : chunk, CHUNK, keep, NULL))
 			return RPC_CANCELLED;
 	}
 	return 0;
@@ -67,10 +88,12 @@ static int write_block(void *context, struct rpc_call *call, const void *first)
 {
 	struct gfs_write_reply reply = {.has_offset = true};
 	static char sink[CHUNK];
-	int rc;
+	int rc, fd = stored ? open(stored, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
 
 	(void)context;
 	(void)first;
+	if (stored && fd < 0)
+		fail(stored, -errno);
 	for (;;) {
 		const void *message;
 		struct rpc_body body;
@@ -79,13 +102,17 @@ static int write_block(void *context, struct rpc_call *call, const void *first)
 		rc = rpc_call_recv(call, 0, &message, &body);
 		if (rc != 1)
 			break;
-		for (unsigned i = 0; i < body.nparts; i++) {
+		if (stored && writev(fd, body.part, (int)body.nparts) != (ssize_t)body.bytes)
+			fail(stored, -errno);
+		for (unsigned i = 0; !stored && i < body.nparts; i++) {
 			memcpy(sink + at, body.part[i].iov_base, body.part[i].iov_len);
 			at += body.part[i].iov_len;
 		}
 		reply.offset += (int64_t)body.bytes;
 		rpc_body_release(&body);
 	}
+	if (stored)
+		close(fd);
 	return rc || rpc_call_send(call, &reply) ? RPC_CANCELLED : 0;
 }
 
@@ -266,6 +293,7 @@ int main(int argc, char **argv)
 	char address[32];
 	pid_t pid;
 
+	stored = argc > 3 ? argv[3] : NULL;
 	rpc_tune_own_process();
 	pid = server_start(&port);
 	if (clock_getcpuclockid(pid, &server))
@@ -274,8 +302,8 @@ int main(int argc, char **argv)
 	rc = rpc_channel_new(address, &options, &channel, &error);
 	if (rc)
 		fail(error.message, rc);
-	report("read", best(pump_read, channel, bytes, server, rounds), bytes);
 	report("write", best(pump_write, channel, bytes, server, rounds), bytes);
+	report("read", best(pump_read, channel, bytes, server, rounds), bytes);
 	cost = best(unaries, channel, UNARIES, server, rounds);
 	printf("pump unary %.1f us, %.1f + %.1f CPU us\n", cost.wall / UNARIES * 1e6, cost.client / UNARIES * 1e6,
 	       cost.server / UNARIES * 1e6);
