@@ -9,13 +9,12 @@
  * ld.so looks at who calls dlopen(), whose RUNPATH counts for a name without a slash. What is not ours is therefore a jump.
  */
 #include "shim/library.h"
+#include "shim/elf.h"
 #include "shim/op.h"
 #include "shim/process.h"
 #include "shim/real.h"
 #include "shim/sys.h"
 
-#include <elf.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,96 +74,13 @@ int library_file(struct where *w, char name[LIBRARY_NAME])
 	return fd;
 }
 
-/* ---- what a library needs ----------------------------------------------------------------------------------------------- */
-
-/* A library's file, mapped: nothing in it is believed before it is looked at. */
-struct elf {
-	const char *file;
-	size_t size;
-	const ElfW(Dyn) * dynamic;
-	size_t entries;
-	const char *strings;
-	size_t string_bytes;
-};
-
-static const void *elf_at(const struct elf *e, uint64_t off, uint64_t n)
-{
-	return off > e->size || n > e->size - off ? NULL : e->file + off;
-}
-
-static const ElfW(Phdr) * elf_part(const struct elf *e, unsigned i)
-{
-	const ElfW(Ehdr) *head = elf_at(e, 0, sizeof *head);
-
-	return !head || i >= head->e_phnum || head->e_phentsize != sizeof(ElfW(Phdr))
-		       ? NULL
-		       : elf_at(e, head->e_phoff + (uint64_t)i * sizeof(ElfW(Phdr)), sizeof(ElfW(Phdr)));
-}
-
-/* Where in the file is what will be at this address? */
-static uint64_t elf_offset(const struct elf *e, uint64_t address)
-{
-	const ElfW(Phdr) * part;
-
-	for (unsigned i = 0; (part = elf_part(e, i)); i++)
-		if (part->p_type == PT_LOAD && address - part->p_vaddr < part->p_filesz)
-			return address - part->p_vaddr + part->p_offset;
-	return UINT64_MAX;
-}
-
-static uint64_t elf_value(const struct elf *e, ElfW(Sxword) tag)
-{
-	for (size_t i = 0; i < e->entries && e->dynamic[i].d_tag != DT_NULL; i++)
-		if (e->dynamic[i].d_tag == tag)
-			return e->dynamic[i].d_un.d_val;
-	return UINT64_MAX;
-}
-
-static const char *elf_string(const struct elf *e, uint64_t off)
-{
-	return off < e->string_bytes && memchr(e->strings + off, 0, e->string_bytes - off) ? e->strings + off : NULL;
-}
-
-static bool elf_map(struct elf *e, int fd)
-{
-	const ElfW(Phdr) * part;
-	struct stat st;
-	long at;
-
-	*e = (struct elf){0};
-	if (sys_fstat(fd, &st) || st.st_size < (off_t)sizeof(ElfW(Ehdr)))
-		return false;
-	at = sys6(SYS_mmap, 0, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (at < 0 && at > -4096)
-		return false;
-	e->file = (const char *)at;
-	e->size = (size_t)st.st_size;
-	if (memcmp(e->file, ELFMAG, SELFMAG) || e->file[EI_CLASS] != ELFCLASS64)
-		return true; /* ld.so will say so */
-	for (unsigned i = 0; (part = elf_part(e, i)); i++)
-		if (part->p_type == PT_DYNAMIC) {
-			e->dynamic = elf_at(e, part->p_offset, part->p_filesz);
-			e->entries = e->dynamic ? part->p_filesz / sizeof *e->dynamic : 0;
-		}
-	e->string_bytes = elf_value(e, DT_STRSZ);
-	e->strings = elf_at(e, elf_offset(e, elf_value(e, DT_STRTAB)), e->string_bytes);
-	if (!e->strings)
-		e->string_bytes = 0;
-	return true;
-}
-
-static void elf_unmap(struct elf *e)
-{
-	sys2(SYS_munmap, e->file, e->size);
-}
-
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
 
 #define DEPTH 32
 
 /* A library that is being opened, and on whose behalf. */
 struct library {
-	const struct library *wanted_by;
+	struct elf_site site; /* its path is w.path; wanted by another of these */
 	unsigned depth;
 	bool has_ns; /* dlmopen() */
 	Lmid_t ns;
@@ -173,7 +89,6 @@ struct library {
 	struct where w;
 	char name[LIBRARY_NAME]; /* for ld.so */
 	struct elf elf;
-	const char *rpath, *runpath;
 	char found[PATH_MAX]; /* of what it needs */
 };
 
@@ -184,69 +99,25 @@ static void *real_open(const struct library *lib, const char *name, int mode)
 	return lib->has_ns ? REAL(dlmopen)(lib->ns, name, mode) : REAL(dlopen)(name, mode);
 }
 
-/* The place that list begins with, name in it. "$ORIGIN" is where lib lies. False: no place, or no room. */
-static bool place(const struct library *lib, const char *list, size_t n, const char *name, char out[PATH_MAX])
+static bool being_opened(const struct elf_site *site, const char *path)
 {
-	static const char *const origins[] = {"$ORIGIN", "${ORIGIN}"};
-	size_t origin = 0, bytes = 0;
-
-	for (unsigned i = 0; i < 2; i++)
-		if (n >= strlen(origins[i]) && !strncmp(list, origins[i], strlen(origins[i])))
-			origin = strlen(origins[i]);
-	if (origin)
-		bytes = (size_t)(strrchr(lib->w.path, '/') - lib->w.path);
-	if (!n || bytes + n - origin + strlen(name) + 2 > PATH_MAX)
-		return false;
-	memcpy(out, lib->w.path, bytes);
-	memcpy(out + bytes, list + origin, n - origin);
-	bytes += n - origin;
-	out[bytes++] = '/';
-	memcpy(out + bytes, name, strlen(name) + 1);
-	return true;
-}
-
-static bool found_in(const struct library *lib, const char *list, const char *name, char out[PATH_MAX])
-{
-	while (list) {
-		size_t n = strcspn(list, ":");
-
-		if (place(lib, list, n, name, out) && !access(out, R_OK))
-			return true;
-		list = list[n] ? list + n + 1 : NULL;
-	}
-	return false;
-}
-
-/* In ld.so's order: RPATH of the library and of those that want it, unless it has a RUNPATH; LD_LIBRARY_PATH; RUNPATH. */
-static const char *needed_find(struct library *lib, const char *name)
-{
-	if (strchr(name, '/'))
-		return name;
-	for (const struct library *l = lib; l && !lib->runpath; l = l->wanted_by)
-		if (!l->runpath && found_in(l, l->rpath, name, lib->found))
-			return lib->found;
-	return found_in(lib, getenv("LD_LIBRARY_PATH"), name, lib->found) ||
-			       found_in(lib, lib->runpath, name, lib->found)
-		       ? lib->found
-		       : NULL;
-}
-
-static bool being_opened(const struct library *lib, const char *path)
-{
-	while (lib && strcmp(lib->w.path, path))
-		lib = lib->wanted_by;
-	return lib;
+	while (site && strcmp(site->path, path))
+		site = site->wanted_by;
+	return site;
 }
 
 static void *needed_open(struct library *by, const char *name)
 {
 	void *handle = real_open(by, name, RTLD_LAZY | RTLD_NOLOAD);
-	const char *path = handle || by->depth == DEPTH ? NULL : needed_find(by, name);
-	struct library *lib = path ? malloc(sizeof *lib) : NULL;
+	const char *path = by->found;
+	struct library *lib =
+		handle || by->depth == DEPTH || !elf_find(&by->site, getenv("LD_LIBRARY_PATH"), name, by->found)
+			? NULL
+			: malloc(sizeof *lib);
 
 	if (!lib)
 		return handle;
-	lib->wanted_by = by;
+	lib->site = (struct elf_site){.wanted_by = &by->site, .path = lib->w.path};
 	lib->depth = by->depth + 1;
 	lib->has_ns = by->has_ns;
 	lib->ns = by->ns;
@@ -254,7 +125,7 @@ static void *needed_open(struct library *by, const char *name)
 	lib->called = path;
 	if (!path_maybe(AT_FDCWD, path) || path_find(&lib->w, AT_FDCWD, path) <= 0)
 		handle = real_open(by, path, RTLD_LAZY);
-	else if (!being_opened(by, lib->w.path))
+	else if (!being_opened(&by->site, lib->w.path))
 		handle = library_open(lib);
 	free(lib);
 	return handle;
@@ -319,19 +190,15 @@ static void library_known_as(struct link_map *map, const char *name)
 /* From entry i on: what it needs, and then the library itself. */
 static void *open_with_needed(struct library *lib, size_t i)
 {
-	const struct elf *e = &lib->elf;
-	const char *name;
+	const char *name = elf_needed(&lib->elf, &i);
 	void *needed, *handle;
 
-	while (i < e->entries && e->dynamic[i].d_tag != DT_NEEDED && e->dynamic[i].d_tag != DT_NULL)
-		i++;
-	if (i >= e->entries || e->dynamic[i].d_tag == DT_NULL)
+	if (!name)
 		return real_open(lib, lib->name, lib->mode);
-	name = elf_string(e, e->dynamic[i].d_un.d_val);
-	needed = name ? needed_open(lib, name) : NULL;
+	needed = needed_open(lib, name);
 	if (map_of(needed))
 		library_known_as(map_of(needed), name);
-	handle = open_with_needed(lib, i + 1);
+	handle = open_with_needed(lib, i);
 	if (needed && handle) /* who failed is to have his dlerror() */
 		dlclose(needed);
 	return handle;
@@ -344,8 +211,8 @@ static void *library_load(struct library *lib, int fd)
 	/* With a namespace of its own it starts from nothing, and each call would make one more. */
 	if ((lib->mode & RTLD_NOLOAD) || (lib->has_ns && lib->ns == LM_ID_NEWLM) || !elf_map(&lib->elf, fd))
 		return real_open(lib, lib->name, lib->mode);
-	lib->rpath = elf_string(&lib->elf, elf_value(&lib->elf, DT_RPATH));
-	lib->runpath = elf_string(&lib->elf, elf_value(&lib->elf, DT_RUNPATH));
+	lib->site.rpath = elf_named(&lib->elf, DT_RPATH);
+	lib->site.runpath = elf_named(&lib->elf, DT_RUNPATH);
 	handle = open_with_needed(lib, 0);
 	elf_unmap(&lib->elf);
 	return handle;
@@ -435,7 +302,7 @@ static COLD void *library_open_for(struct library *lib, const char *path, bool h
 {
 	void *handle;
 
-	lib->wanted_by = NULL;
+	lib->site = (struct elf_site){.path = lib->w.path};
 	lib->depth = 0;
 	lib->has_ns = has_ns;
 	lib->ns = ns;
