@@ -1,4 +1,5 @@
 #include "shim/elf.h"
+#include "shim/path.h"
 #include "shim/sys.h"
 
 #include <elf.h>
@@ -136,8 +137,22 @@ bool elf_find(const struct elf_site *site, const char *list, const char *name, c
 			strcpy(out, name);
 		return fits;
 	}
-	for (const struct elf_site *s = site; s && !site->runpath; s = s->wanted_by)
+	for (const struct elf_site *s = site->runpath ? NULL : site; s; s = s->wanted_by)
 		if (!s->runpath && found_in(s->path, s->rpath, name, out))
 			return true;
 	return found_in(site->path, list, name, out) || found_in(site->path, site->runpath, name, out);
+}
+
+bool elf_any_ours(const char *list)
+{
+	char out[PATH_MAX];
+
+	while (list) {
+		size_t n = strcspn(list, ":");
+
+		if (place("/", list, n, "", out) && path_maybe(AT_FDCWD, out))
+			return true;
+		list = list[n] ? list + n + 1 : NULL;
+	}
+	return false;
 }

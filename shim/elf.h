@@ -43,4 +43,7 @@ struct elf_site {
  */
 bool elf_find(const struct elf_site *, const char *list, const char *name, char out[PATH_MAX]);
 
+/* Is any of a list's places below a prefix? NULL is no list. */
+bool elf_any_ours(const char *list);
+
 #endif

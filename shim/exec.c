@@ -8,8 +8,10 @@
  *
  * All of it works in a vfork child: nothing is allocated, and the table of descriptors is not believed.
  */
+#include "shim/elf.h"
 #include "shim/env.h"
 #include "shim/inside.h"
+#include "shim/needed.h"
 #include "shim/op.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -305,15 +307,85 @@ static void session_end_for(int dirfd, const char *path)
 		session_end();
 }
 
-static long exec_image(int image, char *const argv[], char *const envp[])
+/* The ordinary program that an exec of path starts, for reading, and where it lies. */
+static int program_open(const char *path, char lies[PATH_MAX])
+{
+	char head[HEAD_BYTES] __attribute__((aligned(8))), name[SYS_FD_NAME];
+	struct script script;
+	long n;
+
+	*lies = '/';
+	for (unsigned depth = 0; depth <= SCRIPT_DEPTH; depth++) {
+		int fd = sys_open(path, O_RDONLY | O_CLOEXEC, 0);
+
+		if (fd < 0)
+			return fd;
+		n = head_read(fd, head);
+		if (n <= 0 || !script_parse(&script, head, (size_t)n)) {
+			n = sys4(SYS_readlinkat, AT_FDCWD, sys_fd_name(name, fd), lies, PATH_MAX - 1);
+			lies[n < 1 ? 1 : n] = '\0';
+			return fd;
+		}
+		sys_close(fd);
+		path = script.interpreter;
+	}
+	return -ELOOP;
+}
+
+/* The libraries of ours that image is linked with, which lies at path, or that a program of path is, if image is -1. */
+static void needed_for(struct needed *needed, int image, const char *path, char *const envp[])
+{
+	char lies[PATH_MAX];
+	int fd;
+
+	needed->count = 0;
+	if (image >= 0)
+		needed_open(needed, image, path, envp);
+	else if (elf_any_ours(env_value(envp, "LD_LIBRARY_PATH"))) {
+		fd = program_open(path, lies);
+		if (fd < 0)
+			return;
+		needed_open(needed, fd, lies, envp);
+		sys_close(fd);
+	}
+}
+
+static long exec_now(int image, const char *path, char *const argv[], char *const envp[])
+{
+	if (image >= 0)
+		return sys5(SYS_execveat, image, "", argv, envp, AT_EMPTY_PATH);
+	return REAL(execve)(path, argv, envp) ? -errno : 0;
+}
+
+/* Of image, which lies at path, or of path if image is -1: with the libraries of ours that it is linked with. */
+static long exec_linked(int image, const char *path, char *const argv[], char *const envp[])
+{
+	struct needed needed;
+	long rc;
+
+	needed_for(&needed, image, path, envp);
+	if (image >= 0)
+		session_end();
+	else
+		session_end_for(AT_FDCWD, path);
+	if (needed.count) {
+		char *with[env_count(envp) + NEEDED_ADDED], text[needed.text_bytes];
+
+		needed_environment(&needed, with, envp, text);
+		needed_inherit(&needed);
+		rc = exec_now(image, path, argv, with);
+		needed_close(&needed, false);
+	} else
+		rc = exec_now(image, path, argv, envp);
+	return rc;
+}
+
+static long exec_image(int image, const char *path, char *const argv[], char *const envp[])
 {
 	long rc;
 
-	if (image < 0)
-		return image;
 	content_for_image(image, true);
-	session_end();
-	rc = sys5(SYS_execveat, image, "", argv, envp, AT_EMPTY_PATH);
+	rc = exec_linked(image, path, argv, envp);
 	sys_close(image);
 	return rc;
 }
@@ -339,8 +411,7 @@ static long exec_native(int dirfd, const char *path, char *const argv[], char *c
 
 	if (dirfd == AT_FDCWD) {
 		content_for(path, true);
-		session_end_for(dirfd, path);
-		rc = REAL(execve)(path, argv, envp) ? -errno : 0;
+		rc = exec_linked(-1, path, argv, envp);
 	} else {
 		session_end_for(dirfd, path);
 		rc = sys5(SYS_execveat, dirfd, path, argv, envp, 0);
@@ -366,7 +437,7 @@ static long exec_named(int dirfd, const char *path, char *const argv[], char *co
 		return exec_native(AT_FDCWD, w.native, argv, envp, depth);
 	if (rc > 0)
 		return exec_script(&script, path, argv, envp, depth);
-	return rc < 0 ? rc : exec_image(image, argv, envp);
+	return rc < 0 ? rc : exec_image(image, w.path, argv, envp);
 }
 
 /* With an environment that leads us along. */
@@ -541,7 +612,7 @@ static COLD long exec_fd(int fd, const char *path, char *const argv[], char *con
 	rc = image_open(&w, &script, &image);
 	if (rc > 0)
 		return exec_script(&script, w.path, argv, envp, 0);
-	return rc < 0 ? rc : exec_image(image, argv, envp);
+	return rc < 0 ? rc : exec_image(image, w.path, argv, envp);
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
@@ -621,8 +692,8 @@ struct spawn_action {
 #define OPENED_MAX 64
 
 struct spawn {
-	posix_spawn_file_actions_t actions; /* ours, if translated */
-	bool translated;
+	const posix_spawn_file_actions_t *given, *actions; /* the caller's, and what is done */
+	posix_spawn_file_actions_t own;                    /* where that is not the same */
 	int cwd;                /* where relative names start in the child; AT_FDCWD: as here */
 	int opened[OPENED_MAX]; /* here, for the child */
 	unsigned count;
@@ -680,9 +751,9 @@ static long translate_open(struct spawn *s, const struct spawn_action *a)
 	long fd = open_for_child(s, a->u.open.path, a->u.open.flags, a->u.open.mode);
 
 	if (fd == NOT_OURS)
-		return -posix_spawn_file_actions_addopen(&s->actions, a->u.open.fd, a->u.open.path, a->u.open.flags,
+		return -posix_spawn_file_actions_addopen(&s->own, a->u.open.fd, a->u.open.path, a->u.open.flags,
 							 a->u.open.mode);
-	return fd < 0 ? fd : -posix_spawn_file_actions_adddup2(&s->actions, (int)fd, a->u.open.fd);
+	return fd < 0 ? fd : -posix_spawn_file_actions_adddup2(&s->own, (int)fd, a->u.open.fd);
 }
 
 static long translate_chdir(struct spawn *s, const struct spawn_action *a)
@@ -698,73 +769,121 @@ static long translate_chdir(struct spawn *s, const struct spawn_action *a)
 	if (fd < 0)
 		return fd;
 	s->cwd = (int)fd;
-	return -posix_spawn_file_actions_addfchdir_np(&s->actions, (int)fd);
+	return -posix_spawn_file_actions_addfchdir_np(&s->own, (int)fd);
 }
 
 static long translate(struct spawn *s, const struct spawn_action *a)
 {
 	switch (a->tag) {
 	case DO_CLOSE:
-		return -posix_spawn_file_actions_addclose(&s->actions, a->u.fd);
+		return -posix_spawn_file_actions_addclose(&s->own, a->u.fd);
 	case DO_DUP2:
-		return -posix_spawn_file_actions_adddup2(&s->actions, a->u.dup2.fd, a->u.dup2.newfd);
+		return -posix_spawn_file_actions_adddup2(&s->own, a->u.dup2.fd, a->u.dup2.newfd);
 	case DO_OPEN:
 		return translate_open(s, a);
 	case DO_CHDIR:
 		return translate_chdir(s, a);
 	case DO_FCHDIR:
 		s->cwd = a->u.fd;
-		return -posix_spawn_file_actions_addfchdir_np(&s->actions, a->u.fd);
+		return -posix_spawn_file_actions_addfchdir_np(&s->own, a->u.fd);
 	case DO_CLOSEFROM:
-		return -posix_spawn_file_actions_addclosefrom_np(&s->actions, a->u.fd);
+		return -posix_spawn_file_actions_addclosefrom_np(&s->own, a->u.fd);
 	case DO_TCSETPGRP:
-		return -posix_spawn_file_actions_addtcsetpgrp_np(&s->actions, a->u.fd);
+		return -posix_spawn_file_actions_addtcsetpgrp_np(&s->own, a->u.fd);
 	default:
 		return -ENOSYS;
 	}
 }
 
+/* The same actions, in a list of ours. */
+static long spawn_own(struct spawn *s)
+{
+	long rc = s->actions == &s->own ? 0 : -posix_spawn_file_actions_init(&s->own);
+
+	if (rc || s->actions == &s->own)
+		return rc;
+	s->actions = &s->own;
+	for (int i = 0; !rc && s->given && i < s->given->__used; i++)
+		rc = translate(s, &actions_of(s->given)[i]);
+	return rc;
+}
+
 static long spawn_begin(struct spawn *s, const posix_spawn_file_actions_t *list)
 {
-	long rc;
-
+	s->given = s->actions = list;
 	s->cwd = AT_FDCWD;
 	s->count = 0;
-	s->translated = actions_ours(list);
-	if (!s->translated)
-		return 0;
-	rc = -posix_spawn_file_actions_init(&s->actions);
-	for (int i = 0; !rc && i < list->__used; i++)
-		rc = translate(s, &actions_of(list)[i]);
-	return rc;
+	return actions_ours(list) ? spawn_own(s) : 0;
 }
 
 static void spawn_end(struct spawn *s)
 {
 	for (unsigned i = 0; i < s->count; i++)
 		process_close(s->opened[i]);
-	if (s->translated)
-		posix_spawn_file_actions_destroy(&s->actions);
+	if (s->actions == &s->own)
+		posix_spawn_file_actions_destroy(&s->own);
 }
 
 /* What spawn needs besides the program: passed along. */
 struct spawn_call {
 	pid_t *pid;
-	const posix_spawn_file_actions_t *actions;
+	struct spawn spawn;
 	const posix_spawnattr_t *attr;
 	char *const *envp;
-	int cwd;
 };
 
-static long spawn_named(const struct spawn_call *c, const char *path, char *const argv[], unsigned depth);
+static long spawn_named(struct spawn_call *c, const char *path, char *const argv[], unsigned depth);
 
-static long spawn_native(const struct spawn_call *c, const char *path, char *const argv[])
+/* For the child: out of the way of the numbers that its actions use, if there is room. */
+static int number_high(int fd)
 {
-	content_for(path, false);
-	return -REAL(posix_spawn)(c->pid, path, c->actions, c->attr, argv, c->envp);
+	int high = sys_fcntl(fd, F_DUPFD_CLOEXEC, IMAGE_LOW);
+
+	if (high < 0)
+		return fd;
+	process_close(fd);
+	return high;
 }
 
-static long spawn_script(const struct spawn_call *c, const struct script *s, const char *path, char *const argv[],
+/* As the last of its actions the child keeps them over exec. */
+static long spawn_inherit(struct spawn *s, struct needed *needed)
+{
+	long rc = spawn_own(s);
+
+	for (unsigned i = 0; !rc && i < needed->count; i++)
+		rc = -posix_spawn_file_actions_adddup2(&s->own, needed->fd[i], needed->fd[i]);
+	return rc;
+}
+
+/* name is what the child calls it: path, or a number of image. */
+static long spawn_linked(struct spawn_call *c, int image, const char *name, const char *path, char *const argv[])
+{
+	struct needed needed;
+	long rc;
+
+	needed_for(&needed, image, path, c->envp);
+	if (!needed.count)
+		return -REAL(posix_spawn)(c->pid, name, c->spawn.actions, c->attr, argv, c->envp);
+
+	char *with[env_count(c->envp) + NEEDED_ADDED], text[needed.text_bytes];
+
+	for (unsigned i = 0; i < needed.count; i++)
+		needed.fd[i] = number_high(needed.fd[i]);
+	needed_environment(&needed, with, c->envp, text);
+	rc = spawn_inherit(&c->spawn, &needed);
+	if (!rc)
+		rc = -REAL(posix_spawn)(c->pid, name, c->spawn.actions, c->attr, argv, with);
+	needed_close(&needed, !rc);
+	return rc;
+}
+
+static long spawn_native(struct spawn_call *c, const char *path, char *const argv[])
+{
+	content_for(path, false);
+	return spawn_linked(c, -1, path, path, argv);
+}
+
+static long spawn_script(struct spawn_call *c, const struct script *s, const char *path, char *const argv[],
 			 unsigned depth)
 {
 	char *with[env_count(argv) + SCRIPT_ADDED];
@@ -775,32 +894,29 @@ static long spawn_script(const struct spawn_call *c, const struct script *s, con
 	return spawn_named(c, s->interpreter, with, depth + 1);
 }
 
-/* The child finds the image by the number it inherits: out of the way of the actions, and gone at exec. */
-static long spawn_image(const struct spawn_call *c, int image, char *const argv[])
+/* The child finds the image by the number it inherits, which is gone at exec. */
+static long spawn_image(struct spawn_call *c, int image, const char *path, char *const argv[])
 {
-	int high = sys_fcntl(image, F_DUPFD_CLOEXEC, IMAGE_LOW);
 	char name[SYS_FD_NAME];
 	long rc;
 
+	image = number_high(image);
+	content_for_image(image, false);
+	rc = spawn_linked(c, image, sys_fd_name(name, image), path, argv);
 	sys_close(image);
-	if (high < 0)
-		return high;
-	content_for_image(high, false);
-	rc = -REAL(posix_spawn)(c->pid, sys_fd_name(name, high), c->actions, c->attr, argv, c->envp);
-	sys_close(high);
 	return rc;
 }
 
-static long spawn_named(const struct spawn_call *c, const char *path, char *const argv[], unsigned depth)
+static long spawn_named(struct spawn_call *c, const char *path, char *const argv[], unsigned depth)
 {
 	struct script script;
 	struct where w;
 	int image = -1;
 	long rc;
 
-	if (!path_maybe(c->cwd, path))
+	if (!path_maybe(c->spawn.cwd, path))
 		return spawn_native(c, path, argv);
-	rc = path_find(&w, c->cwd, path);
+	rc = path_find(&w, c->spawn.cwd, path);
 	if (rc <= 0)
 		return rc < 0 ? rc : spawn_native(c, w.native, argv);
 	rc = image_open(&w, &script, &image);
@@ -808,10 +924,10 @@ static long spawn_named(const struct spawn_call *c, const char *path, char *cons
 		return spawn_native(c, w.native, argv);
 	if (rc > 0)
 		return spawn_script(c, &script, path, argv, depth);
-	return rc < 0 ? rc : spawn_image(c, image, argv);
+	return rc < 0 ? rc : spawn_image(c, image, w.path, argv);
 }
 
-static COLD long spawn_search(const struct spawn_call *c, const char *file, char *const argv[])
+static COLD long spawn_search(struct spawn_call *c, const char *file, char *const argv[])
 {
 	const char *rest = path_list();
 	char path[EXEC_PATHS];
@@ -827,26 +943,23 @@ static COLD long spawn_search(const struct spawn_call *c, const char *file, char
 	return denied ? -EACCES : -ENOENT;
 }
 
-static COLD long spawn_ours(struct spawn_call given, const char *file, char *const argv[], bool search)
+static COLD long spawn_ours(struct spawn_call given, const posix_spawn_file_actions_t *actions, const char *file,
+			    char *const argv[], bool search)
 {
 	struct spawn_call *c = &given;
 	int saved = errno;
 	char cwd[CWD_ROOM];
-	struct spawn s;
-	long rc = spawn_begin(&s, c->actions);
-	bool leads = env_leads(c->envp, cwd_tell(cwd, s.cwd));
+	long rc = spawn_begin(&c->spawn, actions);
+	bool leads = env_leads(c->envp, cwd_tell(cwd, c->spawn.cwd));
 	char *with[leads ? 1 : env_count(c->envp) + ENV_ADDED], text[leads ? 1 : env_bytes(c->envp, cwd)];
 
 	if (!leads) {
 		env_lead(with, c->envp, cwd, text);
 		c->envp = with;
 	}
-	if (s.translated)
-		c->actions = &s.actions;
-	c->cwd = s.cwd;
 	if (!rc)
 		rc = search ? spawn_search(c, file, argv) : spawn_named(c, file, argv, 0);
-	spawn_end(&s);
+	spawn_end(&c->spawn);
 	errno = saved;
 	return rc;
 }
@@ -854,19 +967,19 @@ static COLD long spawn_ours(struct spawn_call given, const char *file, char *con
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	struct spawn_call c = {pid, actions, attr, envp, AT_FDCWD};
+	struct spawn_call c = {.pid = pid, .attr = attr, .envp = envp};
 
 	if (likely(!shim.active))
 		return REAL(posix_spawn)(pid, path, actions, attr, argv, envp);
-	return (int)-spawn_ours(c, path, argv, false);
+	return (int)-spawn_ours(c, actions, path, argv, false);
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	struct spawn_call c = {pid, actions, attr, envp, AT_FDCWD};
+	struct spawn_call c = {.pid = pid, .attr = attr, .envp = envp};
 
 	if (likely(!shim.active))
 		return REAL(posix_spawnp)(pid, file, actions, attr, argv, envp);
-	return (int)-spawn_ours(c, file, argv, true);
+	return (int)-spawn_ours(c, actions, file, argv, true);
 }

@@ -9,6 +9,7 @@
 #include "shim/shim.h"
 #include "shim/fdtab.h"
 #include "shim/inside.h"
+#include "shim/needed.h"
 #include "shim/prefix.h"
 #include "shim/process.h"
 #include "shim/real.h"
@@ -149,8 +150,11 @@ static void image_title(void)
 
 __attribute__((constructor)) static void shim_init(void)
 {
-	const char *inherit = text_env("SLIPSTREAM_INHERIT"), *timeout = text_env("SLIPSTREAM_SHIM_TIMEOUT_MS");
+	const char *inherit = text_env("SLIPSTREAM_INHERIT"), *timeout = text_env("SLIPSTREAM_SHIM_TIMEOUT_MS"),
+		   *needed = text_env(NEEDED_NAME);
 
+	if (unlikely(needed))
+		needed_arrive(needed);
 	if (!session_find(text_env("SLIPSTREAM_SESSION")) || !session_names())
 		return;
 	prefix_parse(shim.mounts);

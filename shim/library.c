@@ -33,7 +33,7 @@ static bool loadable(int fd)
 	return !sys2(SYS_fstatfs, fd, &fs) && !(fs.f_flags & ST_NOEXEC);
 }
 
-static int content_open(struct where *w)
+int library_content(struct where *w)
 {
 	int fd = (int)op_open(w, O_RDONLY | O_CLOEXEC, 0), image;
 	struct ofd of;
@@ -67,7 +67,7 @@ static void name_once(char out[LIBRARY_NAME], int fd)
 
 int library_file(struct where *w, char name[LIBRARY_NAME])
 {
-	int fd = content_open(w);
+	int fd = library_content(w);
 
 	if (fd >= 0)
 		name_once(name, fd);
@@ -139,7 +139,7 @@ static struct link_map *map_of(void *handle)
 }
 
 /* No name is freed: another thread may be reading it. */
-static void library_call(struct link_map *map, const char *name)
+void library_call(struct link_map *map, const char *name)
 {
 	char *copy = strdup(name);
 
@@ -293,9 +293,51 @@ static COLD struct library *library_named(const char *path)
 	return NULL;
 }
 
-static inline struct library *library_ours(const char *path)
+/* Where the code at this address was loaded from. False: that leads nobody to us. */
+static bool site_of(struct elf_site *site, struct where *w, const void *code)
 {
-	return unlikely(shim.active) && path && strchr(path, '/') ? library_named(path) : NULL;
+	struct link_map *map;
+	const char *strings = NULL;
+	Dl_info info;
+
+	*site = (struct elf_site){.path = "/"};
+	if (!dladdr1(code, &info, (void **)&map, RTLD_DL_LINKMAP))
+		return false;
+	site->path = map->l_name;
+	if (!*map->l_name) /* the program, which may be one of ours */
+		site->path = path_find(w, AT_FDCWD, "/proc/self/exe") > 0 ? w->path : "/";
+	for (const ElfW(Dyn) *d = map->l_ld; d && d->d_tag != DT_NULL; d++)
+		if (d->d_tag == DT_STRTAB)
+			strings = (const char *)d->d_un.d_ptr;
+	for (const ElfW(Dyn) *d = map->l_ld; d && d->d_tag != DT_NULL; d++)
+		if (strings && d->d_tag == DT_RPATH)
+			site->rpath = strings + d->d_un.d_val;
+		else if (strings && d->d_tag == DT_RUNPATH)
+			site->runpath = strings + d->d_un.d_val;
+	return *site->path == '/' &&
+	       (path_maybe(AT_FDCWD, site->path) || elf_any_ours(site->rpath) || elf_any_ours(site->runpath));
+}
+
+/* A name alone, which code asks for: where ld.so would look, from where that code is. NULL: it is not there, or not ours. */
+static COLD struct library *library_searched(const char *name, const void *code)
+{
+	const char *list = getenv("LD_LIBRARY_PATH");
+	struct library *lib = malloc(sizeof *lib);
+	struct elf_site site;
+	bool leads = lib && site_of(&site, &lib->w, code);
+
+	if (lib && (leads || elf_any_ours(list)) && elf_find(&site, list, name, lib->found) &&
+	    path_maybe(AT_FDCWD, lib->found) && path_find(&lib->w, AT_FDCWD, lib->found) > 0)
+		return lib;
+	free(lib);
+	return NULL;
+}
+
+static inline struct library *library_ours(const char *path, const void *code)
+{
+	if (likely(!shim.active) || !path || !*path)
+		return NULL;
+	return strchr(path, '/') ? library_named(path) : library_searched(path, code);
 }
 
 static COLD void *library_open_for(struct library *lib, const char *path, bool has_ns, Lmid_t ns, int mode)
@@ -307,7 +349,7 @@ static COLD void *library_open_for(struct library *lib, const char *path, bool h
 	lib->has_ns = has_ns;
 	lib->ns = ns;
 	lib->mode = mode;
-	lib->called = path;
+	lib->called = strchr(path, '/') ? path : lib->w.path;
 	handle = library_open(lib);
 	free(lib);
 	return handle;
@@ -324,7 +366,7 @@ static COLD void *library_open_for(struct library *lib, const char *path, bool h
 
 JUMPS EXPORT void *dlopen(const char *path, int mode)
 {
-	struct library *lib = library_ours(path);
+	struct library *lib = library_ours(path, __builtin_return_address(0));
 
 	if (unlikely(lib))
 		return library_open_for(lib, path, false, LM_ID_BASE, mode);
@@ -333,7 +375,7 @@ JUMPS EXPORT void *dlopen(const char *path, int mode)
 
 JUMPS EXPORT void *dlmopen(Lmid_t ns, const char *path, int mode)
 {
-	struct library *lib = library_ours(path);
+	struct library *lib = library_ours(path, __builtin_return_address(0));
 
 	if (unlikely(lib))
 		return library_open_for(lib, path, true, ns, mode);

@@ -8,10 +8,17 @@
 
 #define LIBRARY_NAME 96
 
+struct link_map;
+
+/* A descriptor of the file's content that can be opened by its number and executed, to be closed by process_close(); SESSION_ELSEWHERE as the handlers; -errno. */
+int library_content(struct where *w);
+
 /*
- * A descriptor of the file's content, to be closed by process_close(), and its name for ld.so and libc; SESSION_ELSEWHERE as
- * the handlers; -errno.
+ * The same, and its name for ld.so and libc, never the same twice.
  */
 int library_file(struct where *w, char name[LIBRARY_NAME]);
+
+/* This is what ld.so calls it from now on, and dladdr(). */
+void library_call(struct link_map *, const char *name);
 
 #endif

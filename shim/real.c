@@ -105,14 +105,20 @@ static const struct link_map *self(void)
 	return map;
 }
 
-static void *behind_us(const char *name)
+struct link_map *real_next(void)
 {
 	const struct link_map *map = self();
+
+	return map ? map->l_next : NULL;
+}
+
+static void *behind_us(const char *name)
+{
 	uint32_t h = name_hash(name);
 	const ElfW(Sym) * found;
 	struct symbols s;
 
-	while (map && (map = map->l_next)) {
+	for (const struct link_map *map = real_next(); map; map = map->l_next) {
 		symbols_find(&s, map);
 		if (!s.symbol || !s.strings || !s.hash || !s.hash->buckets)
 			return NULL;

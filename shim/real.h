@@ -71,6 +71,9 @@ extern HIDDEN struct real real;
 /* What dlsym(RTLD_NEXT) would give, and dlerror() says after it what it would have said before; aborts if libc has no such function, as the dynamic linker would have. */
 void *real_find(void **slot, const char *name) COLD;
 
+/* The first library behind us, in ld.so's list. */
+struct link_map *real_next(void);
+
 #define REAL(sym) (likely(real.sym) ? real.sym : (__typeof__(real.sym))real_find((void **)&real.sym, #sym))
 
 /* A second name of an exported function, whatever type libc's headers give it. */

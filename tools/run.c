@@ -112,10 +112,10 @@ static int set_environment(const struct session *s, const char *mounts)
 	return rc ? -ENOMEM : 0;
 }
 
-/* Is this command's name below a mount, or a URL? Then only a program that has the shim can find it. */
-static bool below_a_mount(const char *command, const char *mounts)
+/* Is this name below a mount, or a URL? */
+static bool below_a_mount(const char *name, const char *mounts)
 {
-	if (strstr(command, "://"))
+	if (strstr(name, "://"))
 		return true;
 	for (const char *m = mounts; *m;) {
 		size_t n;
@@ -123,12 +123,30 @@ static bool below_a_mount(const char *command, const char *mounts)
 		m += strspn(m, " \t\n");
 		n = strcspn(m, "=");
 
-		if (!strncmp(command, m, n) && (command[n] == '/' || command[n] == '\0'))
+		if (!strncmp(name, m, n) && (name[n] == '/' || name[n] == '\0'))
 			return true;
 		m += strcspn(m, ";");
 		m += *m == ';';
 	}
 	return false;
+}
+
+static bool any_below_a_mount(const char *list, const char *mounts)
+{
+	char *rest = list ? strdup(list) : NULL, *all = rest, *place;
+	bool below = false;
+
+	while (!below && (place = strsep(&rest, ":")))
+		below = *place && below_a_mount(place, mounts);
+	free(all);
+	return below;
+}
+
+/* Can the command, or a library it is linked with, be found by a program alone that has the shim? */
+static bool shim_finds(const char *command, const char *mounts)
+{
+	return below_a_mount(command, mounts) || (!strchr(command, '/') && any_below_a_mount(getenv("PATH"), mounts)) ||
+	       any_below_a_mount(getenv("LD_LIBRARY_PATH"), mounts);
 }
 
 /* One sentence on what will disappoint. */
@@ -155,7 +173,7 @@ static void exec_command(const struct session *s, const char *mounts, char **com
 			shell[0] = "/bin/sh";
 		command = shell;
 	}
-	if (below_a_mount(*command, mounts)) {
+	if (shim_finds(*command, mounts)) {
 		size_t n = 0;
 		char **argv;
 

@@ -18,6 +18,12 @@ is "nested" "$($slipstream run -- "$slipstream" run -- cat /goosefs/f)" text
 is "nested: one session" "$($slipstream run -- sh -c "echo pending > /goosefs/n; exec 3>>/goosefs/n; $slipstream run -- cat /goosefs/n")" pending
 $slipstream run -- sh -c 'cp /bin/echo /goosefs/prog; chmod 755 /goosefs/prog'
 is "a program on the mount" "$($slipstream run -- /goosefs/prog here)" here
+is "a program on the mount, along PATH" "$(PATH=/goosefs:$PATH $slipstream run -- prog here)" here
+gcc -shared -fPIC -o "$HOME/libone.so" -x c - <<< 'int one(void) { return 41; }'
+gcc -o "$HOME/linked" -x c - -L"$HOME" -lone <<< 'int one(void); int main(void) { return one() + 1; }'
+$slipstream run -- mkdir /goosefs/lib; $slipstream run -- mv "$HOME/libone.so" /goosefs/lib
+LD_LIBRARY_PATH=/goosefs/lib $slipstream run -- "$HOME/linked"
+is "a library on the mount" $? 42; $slipstream run -- rm -r /goosefs/lib
 is "a relative root" "$(cd "$HOME" && $slipstream run --root r -- sh -c 'echo x > /goosefs/x; ls /goosefs' && ls -d r)" "$(printf 'x\nr')"
 
 # A real link into the mount, also one to what is not there yet; and the way out of it.
