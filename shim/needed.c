@@ -3,8 +3,8 @@
  * whoever executes the program opens those that are ours, and has ld.so preload them by the numbers of their descriptors: what is
  * preloaded is found by its SONAME when its turn comes, and they come in the order in which ld.so would have loaded them.
  *
- * A library without a SONAME is found by its file's name alone: it gets a link of that name in a directory of the session, in front
- * of LD_LIBRARY_PATH.
+ * One that has none, or another than the name it is wanted by, gets a link of that name in a directory of the session, in front of
+ * LD_LIBRARY_PATH.
  *
  * LD_PRELOAD=...:/proc/self/fd/7:/proc/self/fd/8 is for ld.so, SLIPSTREAM_NEEDED="0:0:7:24:/goosefs/app/lib/libone.so8:..." tells the next program
  * which they are, and first of that directory. All of it is gone before its main().
@@ -36,7 +36,7 @@ struct member {
 	struct elf_site site;
 	struct elf elf;
 	int fd;
-	const char *soname; /* in elf; NULL: none */
+	bool preloads; /* its SONAME is the name it is wanted by */
 	char path[PATH_MAX];
 };
 
@@ -54,7 +54,7 @@ static const char *file_name(const char *path)
 static bool is_there(const struct needed_list *list, const char *name)
 {
 	for (unsigned i = 1; i < list->count; i++)
-		if (!strcmp(list->member[i].soname ?: file_name(list->member[i].path), name))
+		if (!strcmp(file_name(list->member[i].path), name))
 			return true;
 	return false;
 }
@@ -63,11 +63,13 @@ static bool is_there(const struct needed_list *list, const char *name)
 static bool member_add(struct needed_list *list, int fd, const struct elf_site *wanted_by)
 {
 	struct member *m = &list->member[list->count];
+	const char *soname;
 
 	if (!elf_map(&m->elf, fd))
 		return false;
+	soname = elf_named(&m->elf, DT_SONAME);
 	m->fd = fd;
-	m->soname = elf_named(&m->elf, DT_SONAME);
+	m->preloads = soname && !strcmp(soname, file_name(m->path));
 	m->site = (struct elf_site){.wanted_by = wanted_by,
 				    .path = m->path,
 				    .rpath = elf_named(&m->elf, DT_RPATH),
@@ -156,17 +158,17 @@ static char *entry_put(char *at, int number, const char *path)
 	return text_put(at, path);
 }
 
-/* The directory for links to libraries without a SONAME; "" if there are none, or it cannot be made. */
+/* The directory for links; "" if there are none to make, or it cannot be made. */
 static void folder_make(char out[FOLDER_MAX], const struct needed_list *list)
 {
-	unsigned without = 0, serial = 0;
+	unsigned links = 0, serial = 0;
 	int rc = -EEXIST;
 	char *at;
 
 	for (unsigned i = 1; i < list->count; i++)
-		without += !list->member[i].soname;
+		links += !list->member[i].preloads;
 	*out = '\0';
-	if (!without || strlen(shim.session) + sizeof "/needed-" + NUMBERS > FOLDER_MAX)
+	if (!links || strlen(shim.session) + sizeof "/needed-" + NUMBERS > FOLDER_MAX)
 		return;
 	at = text_put(text_put(out, shim.session), "/needed-");
 	for (; rc == -EEXIST && serial < 1000; serial++) {
@@ -174,7 +176,7 @@ static void folder_make(char out[FOLDER_MAX], const struct needed_list *list)
 		rc = (int)sys3(SYS_mkdirat, AT_FDCWD, out, 0700);
 	}
 	if (rc) {
-		shim_log("libraries without SONAME: no links for ld.so can be made in", shim.session, rc);
+		shim_log("no links to libraries can be made in", shim.session, rc);
 		*out = '\0';
 	}
 }
@@ -246,7 +248,7 @@ void needed_environment(struct needed *needed, char **out, char *const envp[], c
 	folder_make(folder, needed->list);
 	at = text_put(text_put(text, "LD_PRELOAD="), env_value(envp, "LD_PRELOAD"));
 	for (unsigned i = 0; i < needed->count; i++)
-		if (m[i].soname)
+		if (m[i].preloads)
 			at = text_put(text_put(at, ":"), sys_fd_name(name, needed->fd[i]));
 		else
 			link_make(folder, m[i].path, needed->fd[i]);
@@ -262,7 +264,7 @@ void needed_environment(struct needed *needed, char **out, char *const envp[], c
 		at = entry_put(at, needed->fd[i], m[i].path);
 	*at = '\0';
 	for (; *envp; envp++)
-		if (!text_begins(*envp, *folder ? "LD_LIBRARY_PATH=" : NEEDED_NAME "="))
+		if (!*folder || !text_begins(*envp, "LD_LIBRARY_PATH="))
 			*out++ = text_begins(*envp, "LD_PRELOAD=") ? preload : *envp;
 	if (*folder)
 		*out++ = libraries;

@@ -137,6 +137,7 @@ case_linked_without_soname() {
 	link_program -Lapp -lb -Wl,-rpath-link,app '-Wl,-rpath,$ORIGIN/..'; d0=$(mktemp -d); cp app/bin/linked "$d0"
 	app/bin/linked 2>&1 | sed 's/[^:]*: //'
 	export LD_LIBRARY_PATH=$D/app; { app/bin/linked; "$d0/linked"; env env | grep LIBRARY; } | sed "s,$d0,,"
+	twice c 4 | library app/libc3.so - -Wl,-soname,another.so; "$d0/linked" | sed "s,$d0,,"
 	LD_LIBRARY_PATH=$D/app:/nowhere "$d0/linked" | sed "s,$d0,,"; LD_LIBRARY_PATH=app app/bin/linked
 	python3 -c 'import os, sys; os.waitpid(os.posix_spawn(sys.argv[1], ["spawned"], os.environ), 0)' app/bin/linked
 	rm -rf app "$d0"
