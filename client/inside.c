@@ -8,19 +8,36 @@
 #include "client/log.h"
 #include "client/slipstream.h"
 
-int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context)
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int serve(struct keeper_options *options)
+{
+	int rc;
+
+	options->lock_fd = session_lock(options->dir);
+	if (options->lock_fd < 0)
+		return options->lock_fd;
+	options->listen_fd = session_listen(options->dir);
+	if (options->listen_fd < 0)
+		return options->listen_fd;
+	rc = keeper_start(options);
+	log_end(); /* its file is of this thread's table: the next keeper has another */
+	return rc ? -1 : 0;
+}
+
+int slip_keeper_inside(const char *dir, const char *mounts, void (*ready)(void *), void *context)
 {
 	struct keeper_options options = {
 		.dir = dir, .ready_fd = -1, .parent_fd = -1, .inside = true, .ready = ready, .ready_context = context};
+	char *setting;
 	int rc;
 
-	options.lock_fd = session_lock(dir);
-	if (options.lock_fd < 0)
-		return options.lock_fd;
-	options.listen_fd = session_listen(dir);
-	if (options.listen_fd < 0)
-		return options.listen_fd;
-	rc = keeper_start(&options);
-	log_end(); /* its file is of this thread's table: the next keeper has another */
-	return rc ? -1 : 0;
+	if (asprintf(&setting, "mounts=%s", mounts) < 0)
+		return -ENOMEM;
+	options.settings = (const char *const[]){setting, NULL};
+	rc = serve(&options);
+	free(setting);
+	return rc;
 }

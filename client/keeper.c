@@ -328,7 +328,7 @@ int keeper_start(struct keeper_options *options)
 	rc = log_open(NULL, log); /* before the settings, which may change its level, say the first thing */
 	if (rc)
 		return failed(rc, log);
-	rc = slip_client_new(NULL, &options->client);
+	rc = slip_client_new(options->settings, &options->client);
 	return rc ? failed(rc, "settings") : keeper_run(options);
 }
 

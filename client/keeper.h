@@ -109,6 +109,7 @@ typedef int64_t request_handler(struct request *);
 
 struct keeper_options {
 	struct slip_client *client;
+	const char *const *settings; /* as slip_client_new() */
 	const char *dir;
 	int listen_fd, ready_fd, parent_fd; /* -1: none, but for listen_fd */
 	int lock_fd;                        /* of DIR/lock, held already; -1: to be taken */

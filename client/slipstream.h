@@ -106,8 +106,11 @@ SLIP_EXPORT const char *slip_version(void);
 
 /* The session keeper, for tools/: `slipstream keeper`. Returns an exit status. */
 SLIP_EXPORT int slip_keeper_main(int argc, char **argv);
-/* The same as threads of this process, for shim/ (client/inside.c): 0 when the session is over. */
-SLIP_EXPORT int slip_keeper_inside(const char *dir, void (*ready)(void *), void *context);
+/*
+ * The same as threads of this process, for shim/ (client/inside.c): 0 when the session is over. mounts as in SLIPSTREAM_MOUNTS, which the
+ * program may have taken out of its environment.
+ */
+SLIP_EXPORT int slip_keeper_inside(const char *dir, const char *mounts, void (*ready)(void *), void *context);
 
 #ifdef __cplusplus
 }

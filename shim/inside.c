@@ -61,7 +61,7 @@ static bool own_table(void)
 
 static void *keeper_thread(void *unused)
 {
-	int (*keep)(const char *, void (*)(void *), void *) = NULL;
+	int (*keep)(const char *, const char *, void (*)(void *), void *) = NULL;
 	char library[PATH_MAX];
 	void *client;
 	int rc = -1;
@@ -76,7 +76,7 @@ static void *keeper_thread(void *unused)
 			shim_log("cannot load the client", dlerror(), 0);
 	}
 	if (keep)
-		rc = keep(shim.session, serving, NULL);
+		rc = keep(shim.session, shim.mounts, serving, NULL);
 	if (rc)
 		shim_log("no keeper in this process", shim.session, 0);
 	state_set(ENDED);

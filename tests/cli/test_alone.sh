@@ -62,6 +62,7 @@ os.chdir("/goosefs/d")
 try: os.execvp("nothing-of-this-name", ["x"])
 except FileNotFoundError: print(open("f").read(), end="", flush=True)
 os.execvp("cat", ["cat", "f"])')" "$(printf 'one\none')"
+is "inside: ... without an environment" "$(ours perl -e 'delete $ENV{$_} for keys %ENV; open(F, "<", "/goosefs/d/f") or die "$!"; print <F>; exec "/bin/cat", "/goosefs/d/f"' 2>&1)" "$(printf 'one\none')"
 is "inside: ... of what is spawned" "$(ours python3 -c 'import os, subprocess
 os.chdir("/goosefs/d")
 os.waitpid(os.posix_spawn("/bin/cat", ["cat", "f"], os.environ), 0)
