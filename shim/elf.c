@@ -12,13 +12,19 @@ static const void *elf_at(const struct elf *e, uint64_t off, uint64_t n)
 	return off > e->size || n > e->size - off ? NULL : e->file + off;
 }
 
+/* ... of what is used as it lies. */
+static const void *elf_table(const struct elf *e, uint64_t off, uint64_t n)
+{
+	return off % sizeof(ElfW(Addr)) ? NULL : elf_at(e, off, n);
+}
+
 static const ElfW(Phdr) * elf_part(const struct elf *e, unsigned i)
 {
 	const ElfW(Ehdr) *head = elf_at(e, 0, sizeof *head);
 
 	return !head || i >= head->e_phnum || head->e_phentsize != sizeof(ElfW(Phdr))
 		       ? NULL
-		       : elf_at(e, head->e_phoff + (uint64_t)i * sizeof(ElfW(Phdr)), sizeof(ElfW(Phdr)));
+		       : elf_table(e, head->e_phoff + (uint64_t)i * sizeof(ElfW(Phdr)), sizeof(ElfW(Phdr)));
 }
 
 /* Where in the file is what will be at this address? */
@@ -78,7 +84,7 @@ bool elf_map(struct elf *e, int fd)
 		return true; /* ld.so will say so */
 	for (unsigned i = 0; (part = elf_part(e, i)); i++)
 		if (part->p_type == PT_DYNAMIC) {
-			e->dynamic = elf_at(e, part->p_offset, part->p_filesz);
+			e->dynamic = elf_table(e, part->p_offset, part->p_filesz);
 			e->entries = e->dynamic ? part->p_filesz / sizeof *e->dynamic : 0;
 		}
 	e->string_bytes = elf_value(e, DT_STRSZ);
