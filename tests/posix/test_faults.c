@@ -273,6 +273,8 @@ TEST(faults, directories_of_another)
 	CHECK_INT(symlink("../closed/d/f", scratch("fixed/link")), 0);
 	make_file("fixed/f", "x");
 	CHECK_INT(symlink("../closed/gone", scratch("fixed/gone")), 0);
+	CHECK_INT(symlink("../closed/d/f/x", scratch("fixed/below")), 0);
+	CHECK_INT(symlink("f/x", scratch("fixed/near")), 0);
 	CHECK_INT(mkdir(scratch("sticky"), 0755), 0);
 	CHECK_INT(mkdir(scratch("sticky/d"), 0755), 0);
 	make_file("sticky/f", "x");
@@ -297,6 +299,9 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(open("closed/d/f", O_RDONLY), EACCES);
 			  CHECK_ERRNO(open("fixed/link", O_RDONLY), EACCES);
 			  CHECK_ERRNO(open("fixed/link", O_RDWR | O_CREAT, 0644), EACCES);
+			  CHECK_ERRNO(open("fixed/below", O_WRONLY | O_CREAT, 0644), EACCES);
+			  CHECK_ERRNO(open("fixed/below", O_RDONLY), EACCES);
+			  CHECK_ERRNO(open("fixed/near", O_WRONLY | O_CREAT, 0644), ENOTDIR);
 			  CHECK_ERRNO(stat("closed/d/f", &st), EACCES);
 			  CHECK_ERRNO(stat("closed/none", &st), EACCES);
 			  CHECK_ERRNO(open("closed/d", O_RDONLY | O_DIRECTORY), EACCES);
