@@ -147,6 +147,7 @@ struct spot {
 	struct inode *inode;      /* staged here; a reference: spot_release() */
 	struct backend_file file; /* valid if has_file */
 	bool has_file;
+	bool dotted;      /* by a link to "name/.": nothing is made there */
 	uint64_t changes; /* metas.changes when it was found */
 	int64_t until_ms; /* what the server said of it is believed so long; 0: no longer than now */
 };

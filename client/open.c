@@ -746,7 +746,7 @@ static int64_t open_creating(struct request *r, int flags)
 			rc = open_spot(r, &s, flags);
 		memcpy(path, s.path, sizeof path); /* where a link that leads to nothing leads */
 		spot_release(&s);
-		if (rc != -ENOENT)
+		if (rc != -ENOENT || s.dotted)
 			return rc;
 		lock_take(&r->k->lock);
 		meta_drop(r->k, path);

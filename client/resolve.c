@@ -128,18 +128,21 @@ int spot_file(struct spot *s)
 
 /* ---- links ------------------------------------------------------------------------------------------------------ */
 
-/* "name/" or "name/.": has to be a directory. */
-static bool names_directory(const char *target)
-{
-	size_t n = strlen(target);
+enum { LEADS = 1, LEADS_SLASH, LEADS_DOT };
 
-	return n > 1 && (target[n - 1] == '/' || (target[n - 1] == '.' && target[n - 2] == '/'));
+/* "name/" has to be a directory, and "name/." one that is there. */
+static int link_end(const char *target)
+{
+	size_t all = strlen(target), n = all;
+
+	while (n > 1 && target[n - 1] == '/')
+		n--;
+	if (n > 1 && target[n - 1] == '.' && target[n - 2] == '/')
+		return LEADS_DOT;
+	return n < all ? LEADS_SLASH : LEADS;
 }
 
-/*
- * path is a link, followed by rest ("" or "/more"): path becomes where that leads. 1; 2: to a directory or to nothing;
- * or SESSION_ELSEWHERE, or -errno.
- */
+/* path is a link, followed by rest ("" or "/more"): path becomes where that leads. LEADS...; or SESSION_ELSEWHERE, or -errno. */
 static int link_follow(struct keeper *k, const struct place *at, const char *link, const char *rest,
 		       char path[PATH_MAX])
 {
@@ -165,7 +168,7 @@ static int link_follow(struct keeper *k, const struct place *at, const char *lin
 	memcpy(path, out, strlen(out) + 1);
 	if (!mount_find(k->client->mounts, path, below))
 		return SESSION_ELSEWHERE;
-	return !*rest && names_directory(target) ? 2 : 1;
+	return *rest ? LEADS : link_end(target);
 }
 
 /* The directories of path one by one, from the top. As path_rewalk(). */
@@ -229,8 +232,9 @@ int spot_find(struct keeper *k, const char *path, unsigned how, struct spot *s)
 		} else {
 			memcpy(link, s->path, sizeof link);
 			rc = link_follow(k, &s->at, link, "", s->path);
-			must_be_dir |= rc == 2;
-			if (rc == 2 && (how & SPOT_CREATE))
+			must_be_dir |= rc >= LEADS_SLASH;
+			s->dotted |= rc == LEADS_DOT;
+			if (rc == LEADS_SLASH && (how & SPOT_CREATE))
 				rc = -EISDIR;
 		}
 		if (rc < 0) {

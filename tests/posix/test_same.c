@@ -19,14 +19,15 @@ static char top[2][PATH_MAX];
 
 static const char *const links[][2] = {{"f", "lf"},      {"d", "ld"},           {"nothing", "dangling"},
 				       {"loop", "loop"}, {"nothing/", "slash"}, {"d/", "ds"},
-				       {"f/", "fs"},     {"lf", "llf"},         {"no/where", "lost"}};
+				       {"f/", "fs"},     {"lf", "llf"},         {"no/where", "lost"},
+				       {"d/.", "dd"},    {"f/.//", "fd"},       {"nothing/.", "dot"}};
 
 /* What a call is done to: alone, or the first with each other. */
 static char paired[] =
 	"f d full lf ld dangling loop new f/ d/ full/ lf/ ld/ loop/ new/ f/x d/x full/g ld/x loop/x new/x ds/x "
 	"f/. d/. ld/. new/. loop/. d/.. full/g/x out out/ out/f out/x out/x/ of/x";
-static char alone[] =
-	"slash ds fs llf lost dangling/ slash/ ds/ fs/ lost/ new// lf/x dangling/x fs/x full/g/ ld/x/ ./f out/. of of/";
+static char alone[] = "slash ds fs llf lost dd fd dot dd/x dot/x dangling/ slash/ ds/ fs/ lost/ new// lf/x dangling/x "
+		      "fs/x full/g/ ld/x/ ./f out/. of of/";
 static const char *names[80];
 static unsigned names_count, names_paired;
 
