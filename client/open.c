@@ -832,7 +832,7 @@ int64_t request_open(struct request *r)
 
 int64_t request_content(struct request *r)
 {
-	return open_content(r, O_RDONLY);
+	return open_content(r, (int)r->head->flags & KERNEL_FLAGS & ~(O_ACCMODE | O_TRUNC));
 }
 
 /* The inode of a STAGED record; a reference. */

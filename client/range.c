@@ -181,7 +181,7 @@ int range_open(struct keeper *k, struct spot *s, int flags, int *record)
 	}
 	rec = record_at(k->records, *record);
 	atomic_store(&rec->content, g->content);
-	atomic_store(&rec->status, (uint32_t)flags & (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME));
+	atomic_store(&rec->status, (uint32_t)flags & (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME | O_SYNC));
 	lock_take(&k->lock);
 	k->of_record[*record] = g;
 	in = inode_find(k, s->path);

@@ -328,9 +328,10 @@ long ofd_content(struct ofd *of)
 	struct call c;
 	uint32_t word;
 	int64_t off;
-	int rc;
+	int rc = of->kind == SESSION_RANGE ? (int)atomic_load(&of->rec->status) : sys_fcntl(of->fd, F_GETFL, 0);
 
 	call_record(&c, SESSION_CONTENT, of->record);
+	c.request.flags = rc < 0 ? 0 : (uint32_t)rc;
 	c.cloexec = true;
 	rc = (int)session_call(&c);
 	if (rc >= 0 && c.fd < 0)

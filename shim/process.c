@@ -313,9 +313,10 @@ EXPORT int dup3(int from, int to, int flags)
 
 static long range_setfl(struct ofd *of, long flags)
 {
-	long kept = flags & (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME);
+	const long settable = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME;
+	uint32_t fixed = atomic_load(&of->rec->status) & ~(uint32_t)settable;
 
-	atomic_store(&of->rec->status, (uint32_t)kept);
+	atomic_store(&of->rec->status, fixed | (uint32_t)(flags & settable));
 	return 0;
 }
 

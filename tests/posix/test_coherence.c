@@ -134,6 +134,29 @@ TEST(coherence, a_reader_sees_what_is_written)
 	CHECK_INT(close(r), 0);
 }
 
+TEST(coherence, flags_outlive_writing)
+{
+	const int flags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC;
+	int r = CHECK(open(old_file("f"), O_RDONLY | O_APPEND | O_DSYNC)), w;
+	int n = CHECK(open(scratch("f"), O_RDONLY | O_NONBLOCK));
+	char c;
+
+	CHECK_INT(fcntl(r, F_GETFL) & flags, O_APPEND | O_DSYNC);
+	CHECK_INT(fcntl(n, F_SETFL, O_APPEND), 0);
+	w = CHECK(open(scratch("f"), O_WRONLY | O_APPEND));
+	CHECK_INT(write(w, "more", 4), 4);
+	CHECK_INT(read(r, &c, 1), 1);
+	CHECK_INT(read(n, &c, 1), 1);
+	CHECK_INT(fcntl(r, F_GETFL) & flags, O_APPEND | O_DSYNC);
+	CHECK_INT(fcntl(n, F_GETFL) & flags, O_APPEND);
+	CHECK_INT(flock(r, LOCK_SH), 0);
+	CHECK_INT(fcntl(r, F_SETFL, O_NONBLOCK), 0);
+	CHECK_INT(fcntl(r, F_GETFL) & flags, O_NONBLOCK | O_DSYNC);
+	CHECK_INT(close(w), 0);
+	close(r);
+	close(n);
+}
+
 TEST(coherence, followed_at_its_end)
 {
 	int r = CHECK(open(old_file("log"), O_RDONLY));
