@@ -294,6 +294,17 @@ int64_t request_utimens(struct request *r)
 	return rc;
 }
 
+void attr_written(struct request *r, struct spot *s)
+{
+	const struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+	struct held_value held = {.set = HELD_MTIME, .mtime_ns = coarse_ns()};
+
+	if (s->inode && futimens(s->inode->fd, now))
+		log_note("times of %s: %s", s->path, strerror(errno));
+	s->attr.mtime_ns = held.mtime_ns;
+	attr_changed(r, s, &held);
+}
+
 /* ---- the session ------------------------------------------------------------------------------------------------ */
 
 int64_t request_hello(struct request *r)

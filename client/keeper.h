@@ -214,6 +214,11 @@ void local_unheld(struct keeper *, int record);
 /* Locked: the inode whose content a LOCAL record's readers are to see by now, or NULL. */
 struct inode *local_inode(struct keeper *, int record);
 
+/* ---- attrs.c -------------------------------------------------------------------------------------------------------- */
+
+/* Its times say that it was written now, though nothing was. */
+void attr_written(struct request *, struct spot *);
+
 /* ---- placeholder.c --------------------------------------------------------------------------------------------------- */
 
 int placeholder_start(struct keeper *);

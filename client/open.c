@@ -613,24 +613,29 @@ static int64_t open_placeholder(struct request *r, struct spot *s, int flags)
 	return reply_fd(r, fd, record);
 }
 
-static int64_t open_spot(struct request *r, struct spot *s, int flags)
+/* What it is, and then who may. A link itself is for O_PATH alone. */
+static int open_allows(struct request *r, const struct spot *s, int flags)
 {
-	int64_t rc;
-
 	if (s->type == SLIP_SYMLINK && (flags & O_DIRECTORY))
 		return -ENOTDIR;
 	if (s->type == SLIP_SYMLINK)
-		return (flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) ? open_placeholder(r, s, flags)
-										: -ELOOP;
+		return (flags & (O_PATH | O_NOFOLLOW)) == (O_PATH | O_NOFOLLOW) ? 0 : -ELOOP;
 	if (s->type == SLIP_DIRECTORY && (writes(flags) || (flags & O_CREAT)))
 		return -EISDIR;
 	if (s->type != SLIP_DIRECTORY && (flags & O_DIRECTORY))
 		return -ENOTDIR;
-	rc = attr_allows(r, &s->attr,
-			 r->head->op == SESSION_OPEN && r->head->mode == SESSION_ENTERS ? X_OK : access_wanted(flags));
+	return attr_allows(r, &s->attr,
+			   r->head->op == SESSION_OPEN && r->head->mode == SESSION_ENTERS ? X_OK
+											  : access_wanted(flags));
+}
+
+static int64_t open_spot(struct request *r, struct spot *s, int flags)
+{
+	int64_t rc = open_allows(r, s, flags);
+
 	if (rc)
 		return rc;
-	if (s->type != SLIP_DIRECTORY)
+	if (s->type == SLIP_FILE)
 		return writes(flags) ? open_writing(r, s, flags) : open_reading(r, s, flags);
 	return open_placeholder(r, s, flags);
 }
@@ -875,20 +880,36 @@ int64_t request_sync(struct request *r)
 	return rc;
 }
 
-/* As a program would: open, cut, close. */
+/* Nobody writes it, and the server says so by now: what it said before may be what another session wrote over. */
+static bool is_long(struct spot *s, int64_t n)
+{
+	struct slip_stat st;
+
+	return s->attr.size == n && (!s->inode || s->inode->state == INODE_CLEAN) && *s->at.path &&
+	       !s->at.ops->stat(s->at.backend, s->at.path, &st) && st.id == s->st.id && st.complete && st.size == n;
+}
+
+/* As a program would: open, cut, close. Where there is nothing to cut, nothing is sent. */
 int64_t request_truncate(struct request *r)
 {
+	int flags = r->head->a ? O_WRONLY : O_WRONLY | O_TRUNC;
 	struct inode *in;
 	struct spot s;
+	bool same;
 	int64_t rc;
 
 	if (r->head->a < 0)
 		return -EINVAL;
 	rc = request_spot(r, SPOT_FOLLOW | SPOT_FILE, &s);
 	if (!rc)
-		rc = open_spot(r, &s, r->head->a ? O_WRONLY : O_WRONLY | O_TRUNC);
+		rc = open_allows(r, &s, flags);
+	same = !rc && is_long(&s, r->head->a);
+	if (same)
+		attr_written(r, &s);
+	else if (!rc)
+		rc = open_spot(r, &s, flags);
 	spot_release(&s);
-	if (rc)
+	if (rc || same)
 		return rc;
 	if (ftruncate(r->fd, r->head->a))
 		rc = -errno;

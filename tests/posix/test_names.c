@@ -259,6 +259,12 @@ TEST(attr, times)
 	CHECK_INT(stat(scratch("f"), &st), 0);
 	CHECK_TRUE(st.st_mtime > 1600000000);
 	CHECK_INT(st.st_atime, 1400000000);
+	CHECK_INT(utime(scratch("f"), &ut), 0);
+	CHECK_INT(truncate(scratch("f"), 1), 0); /* as long as it is */
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_TRUE(st.st_mtime > 1600000000);
+	CHECK_INT(st.st_atime, 1400000000);
+	CHECK_STR(content(scratch("f")), "x");
 }
 
 TEST(attr, file_system)

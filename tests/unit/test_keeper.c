@@ -465,6 +465,32 @@ static void does_not_publish_what_is_unchanged(void **state)
 	assert_string_equal(published("/u"), "Same");
 }
 
+static int64_t cut(const char *path, int64_t n)
+{
+	return session_ask(&s, (struct session_request){.op = SESSION_TRUNCATE, .record = -1, .a = n}, path, NULL, 0);
+}
+
+static void does_not_publish_what_is_that_long_already(void **state)
+{
+	int completes;
+
+	(void)state;
+	assert_int_equal(session_write(&s, "/t/cut", "four"), 0);
+	assert_int_equal(session_write(&s, "/t/none", ""), 0);
+	put_outside("/other", "four", 4);
+	completes = atomic_load(&local_knobs->completes);
+	assert_int_equal(cut("/t/cut", 4), 0);
+	assert_int_equal(cut("/t/none", 0), 0);
+	assert_int_equal(cut("/t/other", 4), 0);
+	assert_int_equal(atomic_load(&local_knobs->completes), completes);
+	/* said lately to be as long as that, and written over outside since */
+	put_outside("/other", "longer", 6);
+	assert_int_equal(cut("/t/other", 4), 0);
+	assert_string_equal(published("/other"), "long");
+	assert_int_equal(cut("/t/cut", 3), 0);
+	assert_string_equal(published("/cut"), "fou");
+}
+
 /* What its staging files' times tell, here. */
 static struct stage_times times_here(void)
 {
@@ -1215,6 +1241,7 @@ int main(void)
 		T(a_full_table_recovers),
 		T(syncs_and_goes_on),
 		T(does_not_publish_what_is_unchanged),
+		T(does_not_publish_what_is_that_long_already),
 		T(publishes_what_a_mapping_changed),
 		cmocka_unit_test_setup_teardown(publishes_what_a_mapping_changed, start_on_disk, stop_on_disk),
 		T(names),
