@@ -84,8 +84,6 @@ int64_t request_statfs(struct request *r)
 	struct spot s;
 	int rc = request_spot(r, SPOT_FOLLOW, &s);
 
-	if (!rc && !*s.at.path)
-		rc = -ENOENT;
 	if (!rc)
 		rc = s.at.ops->capacity(s.at.backend, &total, &used);
 	if (!rc) {
@@ -106,28 +104,35 @@ static bool owns(const struct request *r, const struct session_attr *attr)
 	return !r->uid || r->uid == attr->uid;
 }
 
-/* Every record that is about this file says so. Under the lock. */
-static void records_attr(struct keeper *k, const char *path, const struct session_attr *attr)
+static bool record_about(const struct session_record *rec, const struct spot *s)
 {
-	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
-	{
-		struct session_record *rec = record_at(k->records, i);
-
-		if (!atomic_load(&rec->deleted) && !strcmp(rec->path, path))
-			record_set_attr(k->records, i, attr);
-	}
+	if (*s->at.path)
+		return !atomic_load(&rec->deleted) && !strcmp(rec->path, s->path);
+	return atomic_load(&rec->deleted) && rec->attr.ino == s->attr.ino && rec->attr.dev == s->attr.dev;
 }
 
-/* What was set is set: here for a file that is not on the server yet or is known by more than it can hold. */
+/* Every record that is about this file says so. Under the lock. */
+static void records_attr(struct keeper *k, const struct spot *s)
+{
+	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	if (record_about(record_at(k->records, i), s))
+		record_set_attr(k->records, i, &s->attr);
+}
+
+/*
+ * What was set is set: here for a file that is not on the server yet or is known by more than it can hold. Of one that has no name
+ * any more, the records know alone.
+ */
 static void attr_changed(struct request *r, struct spot *s, const struct held_value *held)
 {
 	struct keeper *k = r->k;
 
 	lock_take(&k->lock);
-	meta_drop(k, s->path);
-	if (held->set)
+	if (*s->at.path)
+		meta_drop(k, s->path);
+	if (*s->at.path && held->set)
 		held_put(k, s->at.mount->index, s->st.id, held);
-	records_attr(k, s->path, &s->attr);
+	records_attr(k, s);
 	lock_drop(&k->lock);
 }
 
@@ -167,8 +172,6 @@ int64_t request_chmod(struct request *r)
 		rc = -EOPNOTSUPP;
 	else if (!rc && !owns(r, &s.attr))
 		rc = -EPERM;
-	else if (!rc && !s.inode && !*s.at.path)
-		rc = -ENOENT;
 	if (!rc) {
 		uint32_t was = s.attr.mode;
 		bool later;
@@ -178,7 +181,7 @@ int64_t request_chmod(struct request *r)
 			rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
 		if (rc == -ENOENT && later)
 			rc = 0; /* it is only here by now */
-		if (!rc && *s.at.path)
+		if (!rc)
 			attr_changed(r, &s, &held);
 	}
 	spot_release(&s);
@@ -215,8 +218,6 @@ int64_t request_chown(struct request *r)
 	}
 	if (r->uid && (uid != s.attr.uid || !owns(r, &s.attr) || !in_group(r, gid)))
 		rc = -EPERM;
-	else if (!s.inode && !*s.at.path)
-		rc = -ENOENT;
 	if (!rc) {
 		bool later;
 
@@ -226,7 +227,7 @@ int64_t request_chown(struct request *r)
 			rc = chown_on_server(r, &s);
 		if (rc == -ENOENT && later)
 			rc = 0;
-		if (!rc && *s.at.path)
+		if (!rc)
 			attr_changed(r, &s, &held);
 	}
 	spot_release(&s);
@@ -288,7 +289,7 @@ int64_t request_utimens(struct request *r)
 		*(i ? &held.mtime_ns : &held.atime_ns) = ns;
 		*(i ? &s.attr.mtime_ns : &s.attr.atime_ns) = ns;
 	}
-	if (!rc && *s.at.path)
+	if (!rc)
 		attr_changed(r, &s, &held);
 	spot_release(&s);
 	return rc;

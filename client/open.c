@@ -606,10 +606,12 @@ static int64_t open_placeholder(struct request *r, struct spot *s, int flags)
 {
 	int record = -1, fd;
 
-	if (!*s->at.path)
+	if (!*s->at.path && s->type == SLIP_SYMLINK)
 		return -ENOENT;
 	r->reply->attr = s->attr;
 	fd = directory_open(r->k, s, flags, &record);
+	if (fd >= 0 && !*s->at.path)
+		atomic_store(&record_at(r->k->records, record)->deleted, 1);
 	return reply_fd(r, fd, record);
 }
 
@@ -773,6 +775,8 @@ static int64_t open_unnamed(struct request *r, int flags)
 	rc = request_spot(r, SPOT_FOLLOW, &s);
 	if (!rc && s.type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
+	if (!rc && !*s.at.path)
+		rc = -ENOENT;
 	if (!rc)
 		rc = attr_allows(r, &s.attr, W_OK | X_OK);
 	owner_of_new(r, &attr.uid, &attr.gid);

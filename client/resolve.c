@@ -278,15 +278,24 @@ int64_t reply_elsewhere(struct request *r, const char *path)
 	return SESSION_ELSEWHERE;
 }
 
-/* A file without a name: what its record says is all there is to know. at.path stays "". */
-static int spot_nameless(const struct session_record *rec, struct spot *s)
+/* Where it was, but for its name: that is another's, or nobody's. */
+static int place_nameless(struct keeper *k, const char *path, struct place *at)
+{
+	int rc = place_find(k->client, path, at);
+
+	at->path[0] = '\0';
+	return rc;
+}
+
+/* A file without a name: what its record says is all there is to know. */
+static int spot_nameless(struct keeper *k, const struct session_record *rec, const char *path, struct spot *s)
 {
 	s->attr = rec->attr;
 	s->attr.nlink = 0;
 	s->attr.size = atomic_load(&rec->kind) == SESSION_RANGE ? atomic_load(&rec->size) : rec->attr.size;
-	s->type = S_ISDIR(rec->attr.mode) ? SLIP_DIRECTORY : SLIP_FILE;
-	s->at.path[0] = '\0';
-	return 0;
+	s->type = S_ISDIR(rec->attr.mode) ? SLIP_DIRECTORY : S_ISLNK(rec->attr.mode) ? SLIP_SYMLINK : SLIP_FILE;
+	snprintf(s->path, sizeof s->path, "%s", path);
+	return place_nameless(k, path, &s->at);
 }
 
 static int record_spot(struct request *r, unsigned how, struct spot *s)
@@ -317,9 +326,9 @@ static int record_spot(struct request *r, unsigned how, struct spot *s)
 	}
 	lock_drop(&k->lock);
 	if (in)
-		return in->linked ? place_find(k->client, s->path, &s->at) : 0;
+		return s->attr.nlink ? place_find(k->client, s->path, &s->at) : place_nameless(k, s->path, &s->at);
 	if (atomic_load(&rec->deleted))
-		return spot_nameless(rec, s);
+		return spot_nameless(k, rec, path, s);
 	return spot_find(k, path, how, s);
 }
 

@@ -324,6 +324,35 @@ TEST(coherence, unlinked_and_made_anew)
 	close(r);
 }
 
+/* What is set of a file without a name is shown by all who have it open, and by nobody else. */
+TEST(coherence, unlinked_and_changed)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	int r = CHECK(open(old_file("f"), O_RDONLY)), other = CHECK(open(scratch("f"), O_RDONLY));
+	struct stat st, was;
+
+	CHECK_INT(fstat(r, &was), 0);
+	CHECK_INT(unlink(scratch("f")), 0);
+	make_file("f", "another");
+	CHECK_INT(fchmod(r, 0640), 0);
+	CHECK_INT(fchown(r, getuid(), getgid()), 0);
+	CHECK_INT(futimens(r, times), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_INT(fstat(i ? other : r, &st), 0);
+		CHECK_INT(st.st_mode, S_IFREG | 0640);
+		CHECK_INT(st.st_mtime, 2000);
+		CHECK_INT(st.st_size, BIG);
+		CHECK_INT(st.st_ino, was.st_ino);
+		CHECK_INT(st.st_nlink, 0);
+	}
+	CHECK_TRUE(reads(r, 0, pattern, BIG));
+	CHECK_INT(stat(scratch("f"), &st), 0);
+	CHECK_INT(st.st_mode, S_IFREG | 0644);
+	CHECK_TRUE(st.st_mtime > 2000);
+	close(r);
+	close(other);
+}
+
 TEST(coherence, a_writer_without_a_name)
 {
 	int w = CHECK(open(old_file("f"), O_RDWR)), r;

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <fts.h>
 #include <glob.h>
+#include <sys/vfs.h>
 
 static int by_text(const void *a, const void *b)
 {
@@ -138,6 +139,57 @@ TEST(dir, made_and_removed)
 	CHECK_ERRNO(rmdir(scratch("d")), ENOENT);
 	CHECK_INT(mkdir(scratch("e/"), 0755), 0);
 	CHECK_INT(rmdir(scratch("e/")), 0);
+}
+
+static int again_by_number(int fd, int flags)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	return open(name, flags);
+}
+
+TEST(dir, gone_and_still_open)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	struct statfs fs;
+	struct stat st, was;
+	int here = CHECK(open("/", O_RDONLY)), fd, again;
+	DIR *d;
+
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	fd = CHECK(open(scratch("d"), O_RDONLY | O_DIRECTORY));
+	CHECK_INT(fstat(fd, &was), 0);
+	CHECK_INT(rmdir(scratch("d")), 0);
+	CHECK_INT(mkdir(scratch("d"), 0711), 0); /* another one */
+	make_file("d/f", "");
+	again = CHECK(again_by_number(fd, O_RDONLY | O_DIRECTORY));
+	CHECK_INT(fchmod(fd, 0700), 0);
+	CHECK_INT(fchown(fd, getuid(), getgid()), 0);
+	CHECK_INT(futimens(fd, times), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_INT(fstat(i ? again : fd, &st), 0);
+		CHECK_INT(st.st_mode, S_IFDIR | 0700);
+		CHECK_INT(st.st_mtime, 2000);
+		CHECK_INT(st.st_atime, 1000);
+		CHECK_INT(st.st_ino, was.st_ino);
+		CHECK_INT(st.st_nlink, 0);
+	}
+	CHECK_INT(fstatfs(fd, &fs), 0);
+	CHECK_INT(fsync(fd), 0);
+	CHECK_ERRNO(again_by_number(fd, O_WRONLY), EISDIR);
+	CHECK_ERRNO(openat(again, "f", O_RDONLY), ENOENT);
+	CHECK_ERRNO(mkdirat(again, "f", 0755), ENOENT);
+	CHECK_INT(fchdir(again), 0);
+	CHECK_ERRNO(open("f", O_RDONLY), ENOENT);
+	CHECK_INT(fchdir(here), 0);
+	d = fdopendir(again);
+	CHECK_TRUE(d && !readdir(d));
+	closedir(d);
+	CHECK_INT(stat(scratch("d"), &st), 0);
+	CHECK_INT(st.st_mode, S_IFDIR | 0711);
+	close(fd);
+	close(here);
 }
 
 TEST(dir, scanned)
