@@ -120,17 +120,20 @@ static void records_attr(struct keeper *k, const struct spot *s)
 }
 
 /*
- * What was set is set: here for a file that is not on the server yet or is known by more than it can hold. Of one that has no name
- * any more, the records know alone.
+ * What was set is set, s->attr.ctime_ns says when: here for a file that is not on the server yet or is known by more than it can
+ * hold. Of one that has no name any more, the records know alone.
  */
-static void attr_changed(struct request *r, struct spot *s, const struct held_value *held)
+static void attr_changed(struct request *r, struct spot *s, struct held_value *held)
 {
 	struct keeper *k = r->k;
+
+	held->set |= HELD_CTIME;
+	held->ctime_ns = s->attr.ctime_ns;
 
 	lock_take(&k->lock);
 	if (*s->at.path)
 		meta_drop(k, s->path);
-	if (*s->at.path && held->set)
+	if (*s->at.path)
 		held_put(k, s->at.mount->index, s->st.id, held);
 	records_attr(k, s);
 	lock_drop(&k->lock);
@@ -154,6 +157,7 @@ static bool inode_change(struct request *r, struct spot *s, bool mode, bool owne
 	in->mode = mode ? s->attr.mode & 07777 : in->mode;
 	in->uid = owner ? s->attr.uid : in->uid;
 	in->gid = owner ? s->attr.gid : in->gid;
+	in->ctime_ns = s->attr.ctime_ns;
 	in->set_mode |= mode && *later;
 	in->set_owner |= owner && *later;
 	inode_save(r->k, in);
@@ -177,6 +181,7 @@ int64_t request_chmod(struct request *r)
 		bool later;
 
 		s.attr.mode = (s.attr.mode & S_IFMT) | (r->head->mode & 07777);
+		s.attr.ctime_ns = coarse_ns();
 		if (inode_change(r, &s, true, false, &later) && *s.at.path && (was & 0777) != mode)
 			rc = s.at.ops->set_attribute(s.at.backend, s.at.path, &mode, NULL, NULL);
 		if (rc == -ENOENT && later)
@@ -198,9 +203,17 @@ static int chown_on_server(struct request *r, struct spot *s)
 					r->head->b < 0 ? NULL : group);
 }
 
+/* Whoever names an owner or a group has to own it, also if it is whose it is. */
+static bool may_chown(const struct request *r, const struct session_attr *attr, uid_t uid, gid_t gid)
+{
+	if (!r->uid || (r->head->a < 0 && r->head->b < 0))
+		return true;
+	return owns(r, attr) && uid == attr->uid && (gid == attr->gid || in_group(r, gid));
+}
+
 int64_t request_chown(struct request *r)
 {
-	const struct held_value held = {0};
+	struct held_value held = {0};
 	struct spot s;
 	uid_t uid;
 	gid_t gid;
@@ -212,18 +225,15 @@ int64_t request_chown(struct request *r)
 	}
 	uid = r->head->a < 0 ? s.attr.uid : (uid_t)r->head->a;
 	gid = r->head->b < 0 ? s.attr.gid : (gid_t)r->head->b;
-	if (uid == s.attr.uid && gid == s.attr.gid) {
-		spot_release(&s);
-		return 0;
-	}
-	if (r->uid && (uid != s.attr.uid || !owns(r, &s.attr) || !in_group(r, gid)))
+	if (!may_chown(r, &s.attr, uid, gid))
 		rc = -EPERM;
 	if (!rc) {
-		bool later;
+		bool another = uid != s.attr.uid || gid != s.attr.gid, later;
 
 		s.attr.uid = uid;
 		s.attr.gid = gid;
-		if (inode_change(r, &s, false, true, &later) && *s.at.path)
+		s.attr.ctime_ns = coarse_ns();
+		if (inode_change(r, &s, false, another, &later) && another && *s.at.path)
 			rc = chown_on_server(r, &s);
 		if (rc == -ENOENT && later)
 			rc = 0;
@@ -257,6 +267,20 @@ static int may_set_times(struct request *r, const struct spot *s, const struct t
 	return -EPERM;
 }
 
+/* Of a staging file: that changes it, as the kernel says. */
+static int staged_times(struct keeper *k, struct spot *s, const struct timespec times[2])
+{
+	struct session_attr attr;
+	int rc;
+
+	lock_take(&k->lock);
+	rc = futimens(s->inode->fd, times) ? -errno : 0;
+	inode_attr(s->inode, &attr);
+	s->attr.ctime_ns = attr.ctime_ns;
+	lock_drop(&k->lock);
+	return rc;
+}
+
 /* The protocol has no times; they are kept as long as the session. */
 int64_t request_utimens(struct request *r)
 {
@@ -270,6 +294,8 @@ int64_t request_utimens(struct request *r)
 	memcpy(times, r->data, sizeof times);
 	if (!time_valid(&times[0]) || !time_valid(&times[1]))
 		return -EINVAL;
+	if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+		return 0;
 	rc = request_spot(r, follow(r), &s);
 	if (!rc)
 		rc = may_set_times(r, &s, times);
@@ -278,8 +304,9 @@ int64_t request_utimens(struct request *r)
 		return rc;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (s.inode && futimens(s.inode->fd, times))
-		rc = -errno;
+	s.attr.ctime_ns = coarse_ns();
+	if (s.inode)
+		rc = staged_times(r->k, &s, times);
 	for (int i = 0; i < 2 && !rc; i++) {
 		int64_t ns = time_resolve(&times[i], (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
 
@@ -299,10 +326,12 @@ void attr_written(struct request *r, struct spot *s)
 {
 	const struct timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
 	struct held_value held = {.set = HELD_MTIME, .mtime_ns = coarse_ns()};
+	int rc;
 
-	if (s->inode && futimens(s->inode->fd, now))
-		log_note("times of %s: %s", s->path, strerror(errno));
-	s->attr.mtime_ns = held.mtime_ns;
+	s->attr.mtime_ns = s->attr.ctime_ns = held.mtime_ns;
+	rc = s->inode ? staged_times(r->k, s, now) : 0;
+	if (rc)
+		log_note("times of %s: %s", s->path, strerror(-rc));
 	attr_changed(r, s, &held);
 }
 

@@ -52,6 +52,7 @@ static struct inode *inode_alloc(const char *path, unsigned mount, const struct 
 	in->mode = attr->mode & 07777;
 	in->uid = attr->uid;
 	in->gid = attr->gid;
+	in->ctime_ns = attr->ctime_ns;
 	return in;
 }
 
@@ -237,7 +238,7 @@ void inode_attr(const struct inode *in, struct session_attr *attr)
 		.size = st.st_size,
 		.mtime_ns = ns_of(st.st_mtim),
 		.atime_ns = ns_of(st.st_atim),
-		.ctime_ns = ns_of(st.st_ctim),
+		.ctime_ns = session_ctime(ns_of(st.st_ctim), in->filled_ns, in->ctime_ns),
 	};
 }
 
@@ -267,6 +268,7 @@ void inode_save(struct keeper *k, struct inode *in)
 
 	inode_attr(in, &attr);
 	record_set_private(k->records, in->record, &private);
+	atomic_store(&record_at(k->records, in->record)->filled_ns, in->filled_ns);
 	record_set_attr(k->records, in->record, &attr);
 }
 
@@ -464,6 +466,7 @@ static void inode_adopt(struct keeper *k, int record)
 		inode_free(in);
 		return;
 	}
+	in->filled_ns = atomic_load(&rec->filled_ns);
 	in->hidden = private.hidden;
 	in->reserved = private.flags & RECORD_RESERVED;
 	in->begun = private.flags & RECORD_BEGUN;

@@ -39,6 +39,8 @@ struct inode {
 	uint32_t mode; /* permission bits, twelve */
 	uint32_t uid, gid;
 	bool set_mode, set_owner; /* to be told to the server once it is published */
+	int64_t ctime_ns;         /* of what the staging file does not have: session_ctime() */
+	int64_t filled_ns;        /* the staging file's own when it was fetched; 0: it was not, or is another by now */
 
 	uint64_t id;                   /* the backend's file: see state and reserved */
 	bool reserved;                 /* id is an incomplete file of ours under its own name */

@@ -163,6 +163,8 @@ void held_put(struct keeper *k, unsigned mount, uint64_t id, const struct held_v
 		h->value.mtime_ns = v->mtime_ns;
 	if (v->set & HELD_ATIME)
 		h->value.atime_ns = v->atime_ns;
+	if (v->set & HELD_CTIME)
+		h->value.ctime_ns = v->ctime_ns;
 }
 
 bool held_get(struct keeper *k, unsigned mount, uint64_t id, struct held_value *v)
@@ -231,4 +233,7 @@ void attr_of_stat(struct keeper *k, unsigned mount, const struct slip_stat *st, 
 		attr->mtime_ns = v.mtime_ns;
 	if (v.set & HELD_ATIME)
 		attr->atime_ns = v.atime_ns;
+	/* What is made in a directory changes it later than what we know of; a file of this id has the content that it has. */
+	if ((v.set & HELD_CTIME) && (st->type != SLIP_DIRECTORY || v.ctime_ns > attr->ctime_ns))
+		attr->ctime_ns = v.ctime_ns;
 }

@@ -33,12 +33,13 @@ void metas_free(struct keeper *);                        /* all that is known, a
 #define HELD_MODE  2u
 #define HELD_MTIME 4u
 #define HELD_ATIME 8u
+#define HELD_CTIME 16u
 
 struct held_value {
 	unsigned set; /* HELD_* */
 	uint64_t ino;
 	uint32_t mode; /* bits above 0777 */
-	int64_t mtime_ns, atime_ns;
+	int64_t mtime_ns, atime_ns, ctime_ns;
 };
 
 void held_put(struct keeper *, unsigned mount, uint64_t id, const struct held_value *); /* adds to what is held */

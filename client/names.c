@@ -268,8 +268,12 @@ static void records_deleted(struct keeper *k, const char *path)
 	{
 		struct session_record *rec = record_at(k->records, i);
 
-		if (!strcmp(rec->path, path))
-			atomic_store(&rec->deleted, 1);
+		struct session_attr attr = rec->attr;
+
+		if (strcmp(rec->path, path) || atomic_exchange(&rec->deleted, 1))
+			continue;
+		attr.ctime_ns = coarse_ns();
+		record_set_attr(k->records, i, &attr);
 	}
 }
 
@@ -282,6 +286,7 @@ static int inode_drop(struct keeper *k, const char *path, bool remove)
 	in = inode_find(k, path);
 	if (in) {
 		inode_get(in);
+		in->ctime_ns = coarse_ns();
 		inode_unlink(k, in, true);
 		inode_save(k, in);
 	}
@@ -404,6 +409,7 @@ struct move {
 	const char *from, *to;
 	struct place source, target;
 	enum slip_type type;
+	uint64_t id;   /* of the source */
 	bool staged;   /* the source has content that is only here */
 	bool replaces; /* there is a target */
 };
@@ -435,12 +441,37 @@ static void move_below(const struct move *m)
 	meta_drop_below(m->k, m->to);
 }
 
+/* It is changed by that; what is below it is not. Under the lock. */
+static void move_stamp(const struct move *m)
+{
+	const struct held_value held = {.set = HELD_CTIME, .ctime_ns = coarse_ns()};
+	struct inode *in = inode_find(m->k, m->to);
+
+	if (m->id)
+		held_put(m->k, m->target.mount->index, m->id, &held);
+	if (in) {
+		in->ctime_ns = held.ctime_ns;
+		inode_save(m->k, in);
+	}
+	RECORDS_EACH(m->k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE))
+	{
+		struct session_record *rec = record_at(m->k->records, i);
+		struct session_attr attr = rec->attr;
+
+		if (atomic_load(&rec->deleted) || strcmp(rec->path, m->to))
+			continue;
+		attr.ctime_ns = held.ctime_ns;
+		record_set_attr(m->k->records, i, &attr);
+	}
+}
+
 static int move_look(struct request *r, struct move *m)
 {
 	struct spot s, t;
 	int rc = spot_find(m->k, m->from, 0, &s);
 
 	m->type = s.type;
+	m->id = s.st.id;
 	m->staged = s.inode && s.inode->state != INODE_CLEAN;
 	if (!rc && strcmp(s.path, m->from))
 		rc = -ENOENT;
@@ -482,6 +513,7 @@ static int move_do(struct move *m, bool noreplace)
 		inode_drop(m->k, m->to, false);
 	lock_take(&m->k->lock);
 	move_below(m);
+	move_stamp(m);
 	lock_drop(&m->k->lock);
 	return 0;
 }

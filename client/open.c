@@ -158,9 +158,10 @@ static int content_fetch(struct keeper *k, struct spot *s, struct inode *in)
 	return rc;
 }
 
-/* A program's view of the times of a file it did not write: the server's, so the staging file gets them. */
-static void times_set(const struct inode *in, const struct session_attr *attr)
+/* A program's view of the times of a file it did not write: the server's, so the staging file gets them, as far as they can be set. */
+static void times_set(struct inode *in, const struct session_attr *attr)
 {
+	struct stat st;
 	struct timespec times[2] = {
 		{attr->atime_ns / 1000000000, attr->atime_ns % 1000000000},
 		{attr->mtime_ns / 1000000000, attr->mtime_ns % 1000000000},
@@ -168,6 +169,8 @@ static void times_set(const struct inode *in, const struct session_attr *attr)
 
 	if (futimens(in->fd, times))
 		log_note("times of %s: %s", in->path, strerror(errno));
+	if (!fstat(in->fd, &st))
+		in->filled_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
 }
 
 int inode_fetch(struct keeper *k, struct spot *s, bool content, struct inode **out)

@@ -255,6 +255,7 @@ int record_new(struct records *r, const struct record_identity *identity, const 
 	rec->attr = *attr;
 	path_store(rec, path);
 	memcpy(rec->pad, private, sizeof *private);
+	atomic_store(&rec->filled_ns, 0);
 	atomic_store(&rec->content, 0);
 	atomic_store(&rec->size, attr->size);
 	atomic_store(&rec->off, 0);

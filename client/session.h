@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SESSION_VERSION     3
+#define SESSION_VERSION     4
 #define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
 #define SESSION_MOUNTS_MAX  16    /* a shim has room for so many, */
 #define SESSION_PREFIX_MAX  256   /* and for a prefix of less than this */
@@ -109,7 +109,9 @@ struct session_record {
 	uint64_t kernel_dev, kernel_ino;
 	_Atomic uint32_t serial;  /* counts uses of this record */
 	uint32_t mount;           /* which mount */
-	struct session_attr attr; /* STAGED: size and times come from the kernel file instead */
+	struct session_attr attr; /* STAGED: size and times come from the kernel file instead; of change see below */
+	_Atomic int64_t
+		filled_ns; /* STAGED: the kernel file's time of change when the keeper had filled it; 0: it has not */
 	_Atomic uint64_t
 		content; /* RANGE: key in the page cache; 0: the file was written since, every read asks the keeper.
 	                             LOCAL: not 0: it was written since, and CONTENT gives the new content
@@ -122,6 +124,15 @@ struct session_record {
 	uint32_t pad[8];
 	char path[4096]; /* as the program named it: "/goosefs/a/b" */
 };
+
+/*
+ * A STAGED file's time of change: the kernel file's, unless it is of how that was made; or when what the kernel file does not have
+ * was changed, the mode, the owner, the name, if that is later.
+ */
+static inline int64_t session_ctime(int64_t kernel_ns, int64_t filled_ns, int64_t attr_ns)
+{
+	return kernel_ns == filled_ns || kernel_ns < attr_ns ? attr_ns : kernel_ns;
+}
 
 /*
  * What the keeper lately answered about names, for whoever asks the same: STAT without its question. An entry is true as long as

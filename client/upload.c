@@ -161,7 +161,7 @@ static void attributes_send(struct job *j, bool mode_too)
 /* With the name held: the server has it. */
 static void published(struct job *j)
 {
-	struct held_value held = {.set = HELD_MTIME | HELD_ATIME};
+	struct held_value held = {.set = HELD_MTIME | HELD_ATIME | HELD_CTIME};
 	struct session_attr attr;
 	struct inode *in = j->in;
 	struct slip_stat st;
@@ -170,9 +170,11 @@ static void published(struct job *j)
 	in->id = j->id;
 	in->reserved = in->begun = false;
 	in->hidden = 0;
+	in->filled_ns = 0; /* in one tick with what fetched it, perhaps */
 	inode_attr(in, &attr);
 	held.mtime_ns = attr.mtime_ns;
 	held.atime_ns = attr.atime_ns;
+	held.ctime_ns = attr.ctime_ns;
 	if (in->ino != in->id)
 		held.set |= HELD_INO;
 	held.ino = in->ino;

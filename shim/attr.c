@@ -165,7 +165,7 @@ static long attr_ofd(struct ofd *of, struct session_attr *attr)
 		attr->size = st.st_size;
 		attr->mtime_ns = ns_of(st.st_mtim);
 		attr->atime_ns = ns_of(st.st_atim);
-		attr->ctime_ns = ns_of(st.st_ctim);
+		attr->ctime_ns = session_ctime(ns_of(st.st_ctim), atomic_load(&of->rec->filled_ns), attr->ctime_ns);
 		return 0;
 	case SESSION_DIRECTORY: /* what is made in it changes its times */
 		rc = atomic_load(&of->rec->deleted) ? 0 : ask(of, attr);
@@ -370,6 +370,8 @@ long op_utimensat(struct where *w, const struct timespec *times, int flags)
 		times = now;
 	if (!time_valid(&times[0]) || !time_valid(&times[1]))
 		return -EINVAL;
+	if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+		return 0; /* whatever is there */
 	/* The times of a staging file are the kernel's, so it is told as well. */
 	if (w->record >= 0 && w->fd >= 0 && ofd_find(&of, w->fd, KIND(STAGED)))
 		sys4(SYS_utimensat, of.fd, NULL, times, 0);

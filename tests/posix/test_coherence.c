@@ -9,6 +9,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define BIG 200000
 
@@ -622,6 +623,109 @@ TEST(coherence, times)
 	CHECK_INT(close(w), 0);
 	CHECK_INT(fstat(r, &st), 0);
 	CHECK_INT(st.st_mtim.tv_sec, 1100000000);
+	close(r);
+}
+
+/* So that what comes next has a time of its own, whatever the kernel's clock ticks in. */
+static void past_the_tick(void)
+{
+	struct timespec from, now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &from);
+	do
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	while (now.tv_sec == from.tv_sec && now.tv_nsec == from.tv_nsec);
+}
+
+static long long ns_of(struct timespec t)
+{
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static struct stat before;
+static int stamped_fd;
+
+/* The time of change moved, if it was to, and is the same by name and by descriptor; that of modification did not. */
+static bool stamped(const char *name, bool is)
+{
+	struct stat st, open_one;
+	bool same =
+		!fstatat(AT_FDCWD, scratch(name), &st, AT_SYMLINK_NOFOLLOW) &&
+		(stamped_fd < 0 || (!fstat(stamped_fd, &open_one) && ns_of(open_one.st_ctim) == ns_of(st.st_ctim))) &&
+		(ns_of(st.st_ctim) > ns_of(before.st_ctim)) == is &&
+		(is || ns_of(st.st_ctim) == ns_of(before.st_ctim)) && ns_of(st.st_mtim) == ns_of(before.st_mtim);
+
+	if (!same)
+		printf("%s: of change %lld and %lld after %lld, of modification %lld after %lld\n", name,
+		       ns_of(st.st_ctim), stamped_fd < 0 ? 0 : ns_of(open_one.st_ctim), ns_of(before.st_ctim),
+		       ns_of(st.st_mtim), ns_of(before.st_mtim));
+	before = st;
+	past_the_tick();
+	return same;
+}
+
+static void changes(const char *name, const char *other, int fd)
+{
+	const struct timespec accessed[2] = {{1000, 0}, {0, UTIME_OMIT}},
+			      nothing[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+
+	stamped_fd = fd;
+	CHECK_INT(fstatat(AT_FDCWD, scratch(name), &before, AT_SYMLINK_NOFOLLOW), 0);
+	past_the_tick();
+	CHECK_TRUE(stamped(name, false));
+	if (!S_ISLNK(before.st_mode)) {
+		CHECK_INT(chmod(scratch(name), before.st_mode & 07777), 0);
+		CHECK_TRUE(stamped(name, true));
+		CHECK_INT(chmod(scratch(name), 0751), 0);
+		CHECK_TRUE(stamped(name, true));
+	}
+	CHECK_INT(lchown(scratch(name), (uid_t)-1, (gid_t)-1), 0);
+	CHECK_TRUE(stamped(name, true));
+	CHECK_INT(lchown(scratch(name), getuid(), getgid()), 0);
+	CHECK_TRUE(stamped(name, true));
+	CHECK_INT(utimensat(AT_FDCWD, scratch(name), accessed, AT_SYMLINK_NOFOLLOW), 0);
+	CHECK_TRUE(stamped(name, true));
+	CHECK_INT(utimensat(AT_FDCWD, scratch(name), nothing, AT_SYMLINK_NOFOLLOW), 0);
+	CHECK_TRUE(stamped(name, false));
+	CHECK_ERRNO(chmod(scratch("nothing"), 0700), ENOENT);
+	CHECK_INT(rename(scratch(name), scratch(other)), 0);
+	CHECK_TRUE(stamped(other, true));
+}
+
+TEST(coherence, times_of_change)
+{
+	int r = CHECK(open(old_file("f"), O_RDONLY)), w;
+	struct stat st;
+
+	changes("f", "g", r);
+	CHECK_TRUE(holds(scratch("g"), pattern, BIG));
+	CHECK_TRUE(stamped("g", false));
+	w = CHECK(open(scratch("g"), O_RDWR));
+	CHECK_TRUE(stamped("g", false)); /* opened is not written */
+	changes("g", "h", w);
+	CHECK_INT(pwrite(w, "x", 1, 0), 1);
+	CHECK_INT(stat(scratch("h"), &st), 0);
+	CHECK_TRUE(ns_of(st.st_ctim) > ns_of(before.st_ctim) && ns_of(st.st_mtim) > ns_of(before.st_mtim));
+	changes("h", "i", w);
+	CHECK_INT(close(w), 0);
+	stamped_fd = r;
+	CHECK_TRUE(stamped("i", false)); /* nor is published */
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	CHECK_INT(rename(scratch("i"), scratch("d/i")), 0);
+	CHECK_TRUE(stamped("d/i", true));
+	stamped_fd = CHECK(open(scratch("d"), O_RDONLY));
+	changes("d", "e", stamped_fd);
+	CHECK_INT(close(stamped_fd), 0);
+	CHECK_INT(unlink(scratch("e/i")), 0);
+	CHECK_INT(fstat(r, &st), 0);
+	CHECK_TRUE(ns_of(st.st_ctim) > ns_of(before.st_ctim));
+	CHECK_INT(symlink("nowhere", scratch("l")), 0);
+	changes("l", "m", -1);
+	put_file("small", "abc", 3);
+	changes("small", "s", -1);
+	CHECK_STR(content(scratch("s")), "abc");
+	CHECK_TRUE(stamped("s", false)); /* nor is read */
+	changes("s", "t", -1);
 	close(r);
 }
 
