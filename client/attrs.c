@@ -114,7 +114,7 @@ static bool record_about(const struct session_record *rec, const struct spot *s)
 /* Every record that is about this file says so. Under the lock. */
 static void records_attr(struct keeper *k, const struct spot *s)
 {
-	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	RECORDS_EACH(k, i, RECORD_NAMED)
 	if (record_about(record_at(k->records, i), s))
 		record_set_attr(k->records, i, &s->attr);
 }

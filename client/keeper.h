@@ -227,7 +227,7 @@ void slot_drop(struct keeper *, uint64_t slot);                /* not seen: neve
 /* Events of the watch on the slots: the one of that name was opened; a descriptor of it was closed. */
 void slot_opened(struct keeper *, const char *name);
 void slot_closed(struct keeper *, const char *name);
-/* A descriptor on a removed directory, or on a removed link, its watch, and its record. */
+/* A descriptor on a removed directory, or with O_PATH on something else that is removed, its watch, and its record. */
 int directory_open(struct keeper *, const struct spot *, int flags, int *record);
 int directory_record(struct keeper *, int watch);
 /*

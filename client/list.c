@@ -255,7 +255,9 @@ int64_t request_list(struct request *r)
 	int64_t rc;
 
 	if (!rec || atomic_load(&rec->kind) != SESSION_DIRECTORY)
-		return rec && atomic_load(&rec->kind) != SESSION_FREE ? -ENOTDIR : -EBADF;
+		return rec && atomic_load(&rec->kind) != SESSION_FREE && atomic_load(&rec->kind) != SESSION_PATH
+			       ? -ENOTDIR
+			       : -EBADF;
 	if (r->head->a < 0)
 		return -EINVAL;
 	lock_take(&k->lock);

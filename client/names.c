@@ -264,7 +264,7 @@ static int name_hide(struct keeper *k, const char *path, const struct place *at)
 /* Records that are about path say that it is gone. Under the lock. */
 static void records_deleted(struct keeper *k, const char *path)
 {
-	RECORDS_EACH(k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	RECORDS_EACH(k, i, RECORD_NAMED)
 	{
 		struct session_record *rec = record_at(k->records, i);
 
@@ -428,7 +428,7 @@ static void move_below(const struct move *m)
 		if (snprintf(path, sizeof path, "%s%s", m->to, in->path + n) < PATH_MAX)
 			inode_rename(m->k, in, path);
 	}
-	RECORDS_EACH(m->k, i, RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY))
+	RECORDS_EACH(m->k, i, RECORD_NAMED)
 	{
 		struct session_record *rec = record_at(m->k->records, i);
 

@@ -564,7 +564,7 @@ static int64_t open_content(struct request *r, int flags)
 	int64_t rc;
 
 	if (kind != SESSION_RANGE && kind != SESSION_LOCAL)
-		return -EBADF;
+		return kind == SESSION_PATH ? -ENOENT : -EBADF;
 	rc = kind == SESSION_RANGE ? range_spot(k, r->head->record, &s) : local_spot(k, r->head->record, &s);
 	if (!rc && s.inode)
 		rc = open_inode(r, s.inode, flags);
@@ -585,7 +585,7 @@ static int64_t open_reading(struct request *r, struct spot *s, int flags)
 	uint64_t page = r->k->page_max;
 	int64_t rc;
 
-	flags &= ~(O_ACCMODE | O_PATH);
+	flags &= ~O_ACCMODE;
 	if (s->inode)
 		return open_inode(r, s->inode, flags);
 	if (!*s->at.path)
@@ -604,7 +604,7 @@ static int64_t open_reading(struct request *r, struct spot *s, int flags)
 	return (uint64_t)s->st.size <= page ? open_fetched(r, s, flags) : open_range(r, s, flags);
 }
 
-/* A directory, or a link itself. */
+/* A directory, or what is opened with O_PATH. */
 static int64_t open_placeholder(struct request *r, struct spot *s, int flags)
 {
 	int record = -1, fd;
@@ -640,7 +640,7 @@ static int64_t open_spot(struct request *r, struct spot *s, int flags)
 
 	if (rc)
 		return rc;
-	if (s->type == SLIP_FILE)
+	if (s->type == SLIP_FILE && !(flags & O_PATH))
 		return writes(flags) ? open_writing(r, s, flags) : open_reading(r, s, flags);
 	return open_placeholder(r, s, flags);
 }
@@ -816,7 +816,7 @@ static int64_t open_request(struct request *r)
 		return -EINVAL;
 	if ((flags & O_CREAT) && r->head->record < 0)
 		return r->head->must_be_dir ? refuse_slashed(r, r->path) : open_creating(r, flags);
-	rc = request_spot(r, SPOT_FILE | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
+	rc = request_spot(r, (flags & O_PATH ? 0 : SPOT_FILE) | (flags & O_NOFOLLOW ? 0 : SPOT_FOLLOW), &s);
 	if (!rc)
 		rc = open_spot(r, &s, flags);
 	spot_release(&s);

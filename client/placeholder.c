@@ -1,12 +1,12 @@
 /*
- * placeholder.c: the kernel objects behind RANGE and DIRECTORY descriptions.
+ * placeholder.c: the kernel objects behind RANGE, DIRECTORY and PATH descriptions.
  *
  * A slot is a file of mode 0, opened with access mode 3: its close is reported by the watch on the directory of slots. It
  * can be used again then. But root opens also what has mode 0, to search it, to save it; the close of that would be taken for
  * ours, and the slot be another file's while somebody still reads this one. So opens are watched too: where there was one more
  * than ours (the change of mode stands between them, or the kernel would make one event of two), a close proves nothing, and
  * who still has the slot is read in /proc. A directory is made with its parent, opened, and both are removed: nothing is above it that
- * could be listed by "..", and its name is never used twice. So is a link that was itself opened (O_PATH | O_NOFOLLOW).
+ * could be listed by "..", and its name is never used twice. So is what is opened with O_PATH: a directory, a file, a link.
  */
 #include "client/keeper.h"
 #include "client/log.h"
@@ -176,6 +176,9 @@ void slot_closed(struct keeper *k, const char *name)
 
 /* ---- directories ------------------------------------------------------------------------------------------------ */
 
+/* Those that F_GETFL shows of one. */
+#define DIRECTORY_FLAGS (O_PATH | O_APPEND | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME)
+
 /* The object of that path, opened, and its watch. */
 static int directory_watched(struct keeper *k, const char *path, int flags, int *watch, struct stat *st)
 {
@@ -188,7 +191,7 @@ static int directory_watched(struct keeper *k, const char *path, int flags, int 
 		k->unwatched = true;
 		*watch = 0;
 	}
-	fd = openat(k->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (flags & (O_PATH | O_APPEND)));
+	fd = openat(k->dir_fd, path, O_RDONLY | O_CLOEXEC | (flags & DIRECTORY_FLAGS));
 	if (fd >= 0 && !fstat(fd, st))
 		return fd;
 	if (fd >= 0)
@@ -198,7 +201,8 @@ static int directory_watched(struct keeper *k, const char *path, int flags, int 
 
 static int directory_record_new(struct keeper *k, const struct spot *s, int flags, int watch, const struct stat *st)
 {
-	struct record_identity identity = {SESSION_DIRECTORY, st->st_dev, st->st_ino, s->at.mount->index};
+	struct record_identity identity = {flags & O_PATH ? SESSION_PATH : SESSION_DIRECTORY, st->st_dev, st->st_ino,
+					   s->at.mount->index};
 	struct record_private private = {.file_id = s->st.id};
 	int record = record_new(k->records, &identity, &s->attr, s->path, &private);
 
@@ -212,14 +216,16 @@ static int directory_record_new(struct keeper *k, const struct spot *s, int flag
 	return record;
 }
 
-/* A directory; or a link to the same as the one that it stands for, whose text the kernel then tells. */
+/* What it is; a link to the same as the one that it stands for, whose text the kernel then tells. */
 static int directory_made(struct keeper *k, const struct spot *s, const char *path)
 {
 	char target[PATH_MAX];
 	int rc;
 
-	if (s->type != SLIP_SYMLINK)
+	if (s->type == SLIP_DIRECTORY)
 		return mkdirat(k->dir_fd, path, 0700) ? -errno : 0;
+	if (s->type == SLIP_FILE)
+		return mknodat(k->dir_fd, path, S_IFREG | 0600, 0) ? -errno : 0;
 	rc = s->at.ops->readlink(s->at.backend, s->at.path, target, sizeof target);
 	if (rc < 0)
 		return rc;
@@ -244,7 +250,7 @@ int directory_open(struct keeper *k, const struct spot *s, int flags, int *recor
 	rc = directory_made(k, s, path);
 	fd = rc ? rc : directory_watched(k, path, flags, &watch, &st);
 	*record = fd < 0 ? fd : directory_record_new(k, s, flags, watch, &st);
-	unlinkat(k->dir_fd, path, s->type == SLIP_SYMLINK ? 0 : AT_REMOVEDIR);
+	unlinkat(k->dir_fd, path, s->type == SLIP_DIRECTORY ? AT_REMOVEDIR : 0);
 	unlinkat(k->dir_fd, parent, AT_REMOVEDIR);
 	if (fd >= 0 && *record < 0) {
 		close(fd);
@@ -253,13 +259,21 @@ int directory_open(struct keeper *k, const struct spot *s, int flags, int *recor
 	return fd;
 }
 
+/* Of the kinds that are removed at once. */
+static bool is_watched(struct keeper *k, int record)
+{
+	uint32_t kind = atomic_load(&record_at(k->records, record)->kind);
+
+	return kind == SESSION_DIRECTORY || kind == SESSION_PATH;
+}
+
 int directory_record(struct keeper *k, int watch)
 {
 	int found = -ENOENT, high = records_high(k->records);
 
 	lock_take(&k->lock);
 	for (int i = 0; i < high && found < 0; i++)
-		if (k->watch_of[i] == watch && atomic_load(&record_at(k->records, i)->kind) == SESSION_DIRECTORY)
+		if (k->watch_of[i] == watch && is_watched(k, i))
 			found = i;
 	lock_drop(&k->lock);
 	return found;
@@ -286,7 +300,7 @@ static void census_file(struct census *c, const char *path)
 	if (record < 0)
 		return;
 	c->seen[record] |= c->elsewhere ? SEEN | SEEN_ELSEWHERE : SEEN;
-	if (S_ISREG(st.st_mode) || c->k->watch_of[record] || c->k->inotify_fd < 0)
+	if (!is_watched(c->k, record) || c->k->watch_of[record] || c->k->inotify_fd < 0)
 		return;
 	watch = inotify_add_watch(c->k->inotify_fd, path, IN_DELETE_SELF); /* removed, but reachable so */
 	lock_take(&c->k->lock);
@@ -383,7 +397,7 @@ void placeholders_check(struct keeper *k, bool again)
 			lock_take(&k->lock);
 			local_unheld(k, i);
 			lock_drop(&k->lock);
-		} else if (kind == SESSION_DIRECTORY) {
+		} else if (kind == SESSION_DIRECTORY || kind == SESSION_PATH) {
 			lock_take(&k->lock);
 			listing_free(k->of_record[i]);
 			k->of_record[i] = NULL;

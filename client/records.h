@@ -28,6 +28,8 @@ struct record_private {
 #define RECORD_BEGUN    4u /* STAGED: of which bytes may have been sent */
 
 #define RECORD_KIND(k) (1u << SESSION_##k)
+/* Known by name: what becomes of the name, the record has to be told. */
+#define RECORD_NAMED (RECORD_KIND(LOCAL) | RECORD_KIND(RANGE) | RECORD_KIND(DIRECTORY) | RECORD_KIND(PATH))
 
 struct record_identity {
 	enum session_kind kind;

@@ -5,7 +5,7 @@
  *   s          the keeper's listening socket, SOCK_SEQPACKET
  *   records    struct session_records, mapped shared and writable by everybody in the session
  *   slots/N    placeholders: re-opened with access mode 3 ("acc3") for RANGE descriptions
- *   d/         where directory descriptors are made: d/N and d/N/c, opened and removed again
+ *   d/         where DIRECTORY and PATH descriptors are made: d/N and d/N/c, opened and removed again
  *   lock, log  who keeps it; what went wrong
  *   mounts     a line for each: /prefix=URL, in the order of the records' numbers; root: a link to the embedded server's data
  *   stage      a link to the directory of staging files
@@ -43,7 +43,8 @@ enum session_kind {
 	SESSION_STAGED, /* content-backed: the kernel file is this session's staging file. All data calls are native */
 	SESSION_LOCAL,  /* content-backed, read-only: the kernel file is a worker's block file */
 	SESSION_RANGE,  /* acc3: bytes by range, through the page cache */
-	SESSION_DIRECTORY, /* a removed directory; of a link itself (O_PATH | O_NOFOLLOW), a removed link */
+	SESSION_DIRECTORY, /* a removed directory */
+	SESSION_PATH, /* opened with O_PATH, so the kernel refuses all that it refuses of these: a removed directory, file or link */
 };
 
 struct session_attr {      /* fixed width, so that a struct stat of any flavour can be made of it */
@@ -99,7 +100,7 @@ struct session_dirent { /* LIST: packed one after the other, each padded to 8 by
 /*
  * One record per kernel file that stands for something of ours, found by what fstat(2) says of the descriptor.
  *   STAGED, LOCAL   one per file: every open of it is a fresh description of the same kernel inode
- *   RANGE, DIRECTORY one per open file description: offset and status flags live here
+ *   RANGE, DIRECTORY, PATH  one per open file description: offset and status flags live here
  * While a record is in use, its kernel inode cannot go away and so not be reused: the keeper holds it, or reports of its end free the record.
  * The keeper alone writes identity, path and attributes, making seq odd meanwhile. Programs write off.
  */

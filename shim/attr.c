@@ -168,6 +168,7 @@ static long attr_ofd(struct ofd *of, struct session_attr *attr)
 		attr->ctime_ns = session_ctime(ns_of(st.st_ctim), atomic_load(&of->rec->filled_ns), attr->ctime_ns);
 		return 0;
 	case SESSION_DIRECTORY: /* what is made in it changes its times */
+	case SESSION_PATH:
 		rc = atomic_load(&of->rec->deleted) ? 0 : ask(of, attr);
 		return rc == -ENOENT ? 0 : rc; /* removed: as it was */
 	default:

@@ -126,7 +126,7 @@ EXPORT DIR *fdopendir(int fd)
 
 	if (likely(!ofd_find(&of, fd, ANY_KIND)))
 		return REAL(fdopendir)(fd);
-	if (of.kind != SESSION_DIRECTORY || S_ISLNK(of.rec->attr.mode)) {
+	if (!S_ISDIR(of.rec->attr.mode)) {
 		errno = ENOTDIR;
 		return NULL;
 	}
@@ -327,7 +327,7 @@ EXPORT ssize_t getdirentries(int fd, char *buf, size_t n, off_t *base)
 	struct ofd of;
 	long rc;
 
-	if (likely(!ofd_find(&of, fd, ANY_KIND)))
+	if (likely(!ofd_find(&of, fd, USED_KIND)))
 		return REAL(getdirentries)(fd, buf, n, base);
 	*base = atomic_load(&of.rec->off);
 	rc = op_getdents64(&of, buf, n);

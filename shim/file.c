@@ -25,19 +25,19 @@
 
 long fd_received(struct call *c, int flags)
 {
-	bool writable = c->reply.kind == SESSION_STAGED && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
+	bool writable = c->reply.kind == SESSION_STAGED && (flags & O_ACCMODE) != O_RDONLY;
 
 	if (c->fd < 0) {
 		shim_log("the keeper sent no descriptor", NULL, 0);
 		return -EIO;
 	}
-	if ((c->reply.kind == SESSION_RANGE || c->reply.kind == SESSION_DIRECTORY) && !records_map()) {
+	if (c->reply.kind >= SESSION_RANGE && !records_map()) {
 		sys_close(c->fd);
 		return -ENOMEM; /* ulimit -v: nothing could be done with it */
 	}
-	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY)
+	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_PATH)
 		report_add(STAT_OPEN_STAGED + c->reply.kind - SESSION_STAGED, 1);
-	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_DIRECTORY &&
+	if (c->reply.kind > SESSION_FREE && c->reply.kind <= SESSION_PATH &&
 	    (uint32_t)c->reply.record < SESSION_RECORDS)
 		process_opened(c->fd, fdtab_pack((uint32_t)c->reply.record, c->reply.kind, writable));
 	else

@@ -196,7 +196,7 @@ long op_chdir(struct where *w)
 
 long op_fchdir(struct ofd *of)
 {
-	long rc = of->kind == SESSION_DIRECTORY ? sys1(SYS_fchdir, of->fd) : -ENOTDIR;
+	long rc = S_ISDIR(of->rec->attr.mode) ? sys1(SYS_fchdir, of->fd) : -ENOTDIR;
 
 	cwd_changed();
 	return rc;

@@ -18,8 +18,9 @@ struct ofd {
 	struct session_record *rec;
 };
 
-#define KIND(k)  (1u << SESSION_##k)
-#define ANY_KIND (KIND(STAGED) | KIND(LOCAL) | KIND(RANGE) | KIND(DIRECTORY))
+#define KIND(k)   (1u << SESSION_##k)
+#define USED_KIND (KIND(STAGED) | KIND(LOCAL) | KIND(RANGE) | KIND(DIRECTORY))
+#define ANY_KIND  (USED_KIND | KIND(PATH))
 
 bool ofd_find_slow(struct ofd *of, int fd, unsigned kinds) COLD;
 /* Was the file behind a LOCAL descriptor opened for writing in this session since? One load. */

@@ -68,7 +68,7 @@ const char *cwd_tell(char *out, int dirfd)
 	if (!shim.inside)
 		return out;
 	if (dirfd != AT_FDCWD)
-		rec = ofd_find(&of, dirfd, KIND(DIRECTORY)) ? of.rec : NULL;
+		rec = ofd_find(&of, dirfd, KIND(DIRECTORY) | KIND(PATH)) ? of.rec : NULL;
 	else if (*told && !sys_fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH) && cwd_told_of(&st))
 		return memcpy(out, told, strlen(told) + 1);
 	else
@@ -238,7 +238,7 @@ static int find_base(char *base, int dirfd, const char *path)
 	long n;
 
 	if (dirfd != AT_FDCWD && ofd_find(&of, dirfd, ANY_KIND)) {
-		if (of.kind != SESSION_DIRECTORY || S_ISLNK(of.rec->attr.mode))
+		if (!S_ISDIR(of.rec->attr.mode))
 			return -ENOTDIR;
 		record = of.record;
 	}
@@ -279,7 +279,7 @@ static int find_linked(struct where *w, int record, int fd, const char *rest)
 	const char *name = rest + strspn(rest, "/");
 	int rc;
 
-	if (*rest && rec && atomic_load(&rec->kind) != SESSION_DIRECTORY)
+	if (*rest && rec && !S_ISDIR(rec->attr.mode))
 		return -ENOTDIR;
 	if (*name) {
 		rc = record_base(w->path, rec, name);

@@ -362,7 +362,7 @@ long process_fcntl(int fd, int command, long argument)
 		fd_lockable(fd, command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW);
 	if (command != F_GETFD && command != F_SETFD && ofd_find(&of, fd, KIND(RANGE)))
 		return range_fcntl(&of, command, argument);
-	if (command == F_SETLEASE && ofd_find(&of, fd, ANY_KIND))
+	if (command == F_SETLEASE && ofd_find(&of, fd, USED_KIND))
 		return -EAGAIN; /* the keeper's own proof of who still writes */
 	return sys_fcntl(fd, command, argument);
 }

@@ -178,7 +178,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(more, request);
 	argument = va_arg(more, void *);
 	va_end(more);
-	if (likely(!ofd_find(&of, fd, ANY_KIND)))
+	if (likely(!ofd_find(&of, fd, USED_KIND)))
 		return REAL(ioctl)(fd, request, argument);
 	return (int)failed(ofd_ioctl(&of, request, argument));
 }

@@ -38,16 +38,18 @@
 		return fails(ret, r);                                                                                  \
 	}
 #define FD_FIND_any(zero, fd, ...)    ofd_find(&of, fd, ANY_KIND)
+#define FD_FIND_used(zero, fd, ...)   ofd_find(&of, fd, USED_KIND)
 #define FD_FIND_range(zero, fd, ...)  ofd_find(&of, fd, KIND(RANGE))
 #define FD_FIND_seeks(zero, fd, ...)  ofd_find(&of, fd, KIND(RANGE) | KIND(DIRECTORY))
 #define FD_FIND_folder(zero, fd, ...) ofd_find(&of, fd, KIND(DIRECTORY))
 #define FD_FIND_shown(zero, fd, ...)  ofd_find(&of, fd, KIND(RANGE) | KIND(DIRECTORY) | KIND(LOCAL))
 
 #define WRAP_FD(...)      WRAP_KINDS(any, FD_CALL, __VA_ARGS__)
+#define WRAP_USED(...)    WRAP_KINDS(used, FD_CALL, __VA_ARGS__)
 #define WRAP_RANGE(...)   WRAP_KINDS(range, FD_CALL, __VA_ARGS__)
 #define WRAP_SEEKS(...)   WRAP_KINDS(seeks, FD_CALL, __VA_ARGS__)
 #define WRAP_FOLDER(...)  WRAP_KINDS(folder, FD_CALL, __VA_ARGS__)
-#define WRAP_FDNO(...)    WRAP_KINDS(any, NONE_CALL, __VA_ARGS__)
+#define WRAP_USEDNO(...)  WRAP_KINDS(used, NONE_CALL, __VA_ARGS__)
 #define WRAP_RANGENO(...) WRAP_KINDS(range, NONE_CALL, __VA_ARGS__)
 #define WRAP_SHOWNNO(...) WRAP_KINDS(shown, NONE_CALL, __VA_ARGS__)
 

@@ -1,6 +1,11 @@
 /* test_open.c: open(2) flags, what they promise and how they fail. */
 #include "check.h"
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 
 TEST(open, creates_with_mode_and_umask)
 {
@@ -208,6 +213,101 @@ TEST(open, a_link_itself)
 	CHECK_TRUE(S_ISLNK(st.st_mode));
 	CHECK_INT(st.st_nlink, 0);
 	CHECK_INT(close(copy), 0);
+}
+
+/* O_PATH: a descriptor of a file that may not be read, and by which nothing is done to it but by its name in /proc. */
+TEST(open, a_path_alone)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	const char *name = make_file("f", "text");
+	char byte, link[32], target[PATH_MAX] = "";
+	struct statfs fs;
+	struct stat st, is;
+	int fd, dir;
+
+	CHECK_INT(stat(name, &is), 0);
+	CHECK_INT(chmod(name, 0), 0);
+	fd = CHECK(open(name, O_PATH | O_CLOEXEC | O_TRUNC | O_RDWR));
+	CHECK_INT(fcntl(fd, F_GETFL), O_PATH);
+	CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_ino, is.st_ino);
+	CHECK_INT(st.st_mode, S_IFREG);
+	CHECK_INT(st.st_size, 4);
+	CHECK_INT(fstatfs(fd, &fs), 0);
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	dir = CHECK(open(scratch("d"), O_PATH));
+	CHECK_INT(fcntl(dir, F_GETFL), O_PATH);
+	for (int i = 0; i < 2; i++) {
+		int it = i ? dir : fd;
+
+		CHECK_ERRNO(read(it, &byte, 1), EBADF);
+		CHECK_ERRNO(pread(it, &byte, 1, 0), EBADF);
+		CHECK_ERRNO(write(it, "x", 1), EBADF);
+		CHECK_ERRNO(lseek(it, 0, SEEK_END), EBADF);
+		CHECK_ERRNO(fsync(it), EBADF);
+		CHECK_ERRNO(fdatasync(it), EBADF);
+		CHECK_ERRNO(syncfs(it), EBADF);
+		CHECK_ERRNO(ftruncate(it, 0), EBADF);
+		CHECK_INT(posix_fadvise(it, 0, 0, POSIX_FADV_NORMAL), EBADF);
+		CHECK_ERRNO(fchmod(it, 0644), EBADF);
+		CHECK_ERRNO(fchown(it, getuid(), getgid()), EBADF);
+		CHECK_ERRNO(futimens(it, times), EBADF);
+		CHECK_ERRNO(fgetxattr(it, "user.x", &byte, 1), EBADF);
+		CHECK_ERRNO(flistxattr(it, &byte, 1), EBADF);
+		CHECK_ERRNO(ioctl(it, FIONREAD, &byte), EBADF);
+		CHECK_ERRNO(flock(it, LOCK_SH), EBADF);
+		CHECK_ERRNO(lockf(it, F_TEST, 0), EBADF);
+		CHECK_ERRNO(fcntl(it, F_SETFL, O_APPEND), EBADF);
+		CHECK_TRUE(mmap(NULL, 1, PROT_READ, MAP_PRIVATE, it, 0) == MAP_FAILED && errno == EBADF);
+		CHECK_ERRNO(getdents64(it, target, sizeof target), EBADF);
+	}
+	CHECK_TRUE(!fdopendir(fd) && errno == ENOTDIR);
+	CHECK_ERRNO(fchdir(fd), ENOTDIR);
+	CHECK_ERRNO(openat(fd, "x", O_RDONLY), ENOTDIR);
+	CHECK_INT(close(CHECK(openat(dir, "g", O_WRONLY | O_CREAT, 0644))), 0);
+	CHECK_INT(fchdir(dir), 0);
+	CHECK_INT(access("g", F_OK), 0);
+	CHECK_INT(chdir("/"), 0);
+	CHECK_INT(fchownat(fd, "", getuid(), getgid(), AT_EMPTY_PATH), 0);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	CHECK_INT(chmod(link, 0640), 0);
+	CHECK_INT(rename(name, scratch("moved")), 0);
+	CHECK_TRUE(readlink(link, target, sizeof target - 1) > 0);
+	CHECK_STR(target, scratch("moved"));
+	CHECK_STR(content(link), "text");
+	CHECK_INT(truncate(link, 2), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_mode, S_IFREG | 0640);
+	CHECK_INT(st.st_size, 2);
+	CHECK_INT(IN_CHILD({
+			  int copy = (int)CHECK(dup(fd));
+
+			  CHECK_INT(fstat(copy, &st), 0);
+			  CHECK_INT(st.st_ino, is.st_ino);
+			  CHECK_ERRNO(read(copy, &byte, 1), EBADF);
+		  }),
+		  0);
+	CHECK_INT(unlink(scratch("moved")), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_ino, is.st_ino);
+	CHECK_INT(st.st_nlink, 0);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(close(dir), 0);
+	CHECK_ERRNO(fstat(fd, &st), EBADF);
+}
+
+TEST(open, a_program_by_its_path_alone)
+{
+	char *const argv[] = {"sh", "-c", "exit 7", NULL};
+	char line[PATH_MAX + 16];
+	int fd;
+
+	snprintf(line, sizeof line, "cp /bin/sh %s", scratch("p"));
+	CHECK_INT(system(line), 0);
+	fd = CHECK(open(scratch("p"), O_PATH | O_CLOEXEC));
+	CHECK_INT(IN_CHILD(fexecve(fd, argv, environ)), 7);
+	close(fd);
 }
 
 TEST(open, by_descriptor_name)

@@ -156,7 +156,7 @@ static void came_fd(int side, int fd)
 	flags = fcntl(fd, F_GETFL);
 	told(side, "a descriptor of %o,%ld, %s, flags %o", st.st_mode, S_ISDIR(st.st_mode) ? 0 : (long)st.st_size,
 	     fcntl(fd, F_GETFD) & FD_CLOEXEC ? "closed by exec" : "kept",
-	     flags & O_PATH ? 0 : flags & (O_ACCMODE | O_APPEND));
+	     flags & ~(O_NOFOLLOW | (S_ISREG(st.st_mode) ? O_TMPFILE : 0))); /* these were about the name */
 	close(fd);
 }
 
