@@ -874,15 +874,48 @@ int64_t request_closed(struct request *r)
 	return rc;
 }
 
+/* What is written to the file of a record, by whichever descriptor; a reference. NULL: nothing is. */
+static struct inode *written_get(struct keeper *k, int record)
+{
+	struct session_record *rec = record_at(k->records, record);
+	struct inode *in = NULL;
+
+	lock_take(&k->lock);
+	switch (atomic_load(&rec->kind)) {
+	case SESSION_STAGED:
+		in = k->of_record[record];
+		break;
+	case SESSION_RANGE:
+		in = range_inode(k, record);
+		break;
+	case SESSION_LOCAL:
+		in = local_inode(k, record);
+		break;
+	default:
+		break;
+	}
+	if (in)
+		inode_get(in);
+	lock_drop(&k->lock);
+	return in;
+}
+
 int64_t request_sync(struct request *r)
 {
-	struct inode *in = staged_get(r->k, r->head->record);
-	int rc = 0;
+	struct session_record *rec = record_at(r->k->records, r->head->record);
+	struct inode *in;
+	int rc;
 
-	if (!in)
+	if (!rec || atomic_load(&rec->kind) == SESSION_FREE)
 		return -EBADF;
-	if (r->k->fsync_publishes)
-		rc = publish_sync(r->k, in);
+	if (!r->k->fsync_publishes)
+		return 0;
+	if (r->head->flags & SYNC_MOUNT)
+		return publish_sync_mount(r->k, rec->mount);
+	in = written_get(r->k, r->head->record);
+	if (!in)
+		return 0;
+	rc = publish_sync(r->k, in);
 	inode_release(r->k, in);
 	return rc;
 }

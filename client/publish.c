@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -400,6 +401,42 @@ int publish_sync(struct keeper *k, struct inode *in)
 	} while (rc == -ECANCELED && in->linked);
 	lock_drop(&k->lock);
 	return rc == -ECANCELED ? 0 : rc;
+}
+
+/* References to all of a mount's that may be unpublished: an array that ends with NULL; NULL: out of memory. */
+static struct inode **dirty_of(struct keeper *k, unsigned mount)
+{
+	struct inode *in, *next, **list;
+	unsigned n = 0;
+
+	lock_take(&k->lock);
+	list = calloc(HASH_CNT(by_path, k->inodes.by_path) + 1, sizeof(struct inode *));
+	HASH_ITER(by_path, k->inodes.by_path, in, next)
+	{
+		if (!list || in->mount != mount || in->state != INODE_DIRTY)
+			continue;
+		inode_get(in);
+		list[n++] = in;
+	}
+	lock_drop(&k->lock);
+	return list;
+}
+
+int publish_sync_mount(struct keeper *k, unsigned mount)
+{
+	struct inode **list = dirty_of(k, mount);
+	int rc = list ? 0 : -ENOMEM;
+
+	for (struct inode **in = list; in && *in; in++) {
+		int one = publish_sync(k, *in);
+
+		rc = rc ? rc : one;
+		lock_take(&k->lock);
+		inode_put(k, *in);
+		lock_drop(&k->lock);
+	}
+	free(list);
+	return rc;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------ */

@@ -34,6 +34,8 @@ void publish_event(struct keeper *, struct inode *);
 int publish_closed(struct keeper *, struct inode *);
 /* Unlocked. The present content, whoever writes. */
 int publish_sync(struct keeper *, struct inode *);
+/* Unlocked. The same of all files of a mount; the first error. */
+int publish_sync_mount(struct keeper *, unsigned mount);
 /* Unlocked. All that nobody writes any more. How many failed so far; one line each in text, NUL-terminated. */
 int publish_settle(struct keeper *, char *text, size_t size);
 /* Locked. Wait until the inode is not being uploaded; with cancel, see to it that that is soon. The lock is let go meanwhile. */

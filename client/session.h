@@ -67,6 +67,8 @@ struct session_request {
 	int64_t a, b;
 };
 
+#define SYNC_MOUNT 1u /* request.flags of SYNC: all files of the record's mount */
+
 #define REPLY_INLINE 1u /* READ: the bytes are in the payload */
 #define REPLY_FD     2u /* a descriptor comes along */
 

@@ -127,8 +127,7 @@ static long ask(struct ofd *of, struct session_attr *attr)
 	return rc < 0 ? rc : 0;
 }
 
-/* Of a description whose file was opened for writing since: its record tells of the old content. */
-static bool overridden(const struct ofd *of)
+bool ofd_follows(const struct ofd *of)
 {
 	uint64_t content = atomic_load_explicit(&of->rec->content, memory_order_acquire);
 
@@ -140,7 +139,7 @@ int64_t ofd_size(struct ofd *of)
 	struct session_attr attr;
 	long rc;
 
-	if (likely(!overridden(of)))
+	if (likely(!ofd_follows(of)))
 		return atomic_load(&of->rec->size);
 	rc = ask(of, &attr);
 	return rc ? rc : attr.size;
@@ -152,7 +151,7 @@ static long attr_ofd(struct ofd *of, struct session_attr *attr)
 	struct stat st;
 	long rc;
 
-	if (unlikely(overridden(of)))
+	if (unlikely(ofd_follows(of)))
 		return ask(of, attr);
 	record_attr(of->rec, attr);
 	if (atomic_load(&of->rec->deleted))

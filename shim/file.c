@@ -381,13 +381,23 @@ void fd_lockable(int fd, bool shared)
 	ofd_content(&of);
 }
 
+/* Also by who only reads, as sync(1) does. In a directory there is nothing that is not safe: the server has its names. */
 long op_sync(struct ofd *of)
 {
 	struct call c;
 
-	if (of->kind != SESSION_STAGED || !of->writable)
+	if (of->kind == SESSION_DIRECTORY || (of->kind != SESSION_STAGED && !ofd_follows(of)))
 		return 0;
 	call_record(&c, SESSION_SYNC, of->record);
+	return session_call(&c);
+}
+
+long op_syncfs(struct ofd *of)
+{
+	struct call c;
+
+	call_record(&c, SESSION_SYNC, of->record);
+	c.request.flags = SYNC_MOUNT;
 	return session_call(&c);
 }
 

@@ -29,6 +29,7 @@ long op_preadv(struct ofd *of, const struct iovec *iov, int count, off_t off);
 long op_preadv2(struct ofd *of, const struct iovec *iov, int count, off_t off, int flags);
 long op_lseek(struct ofd *of, off_t off, int whence);
 long op_sync(struct ofd *of);
+long op_syncfs(struct ofd *of);
 long op_allocate(struct ofd *of, off_t off, off_t n);
 long op_hint(struct ofd *of, off_t off, off_t n, int advice);
 long op_truncate(struct where *w, off_t length);
@@ -46,6 +47,8 @@ long fd_received(struct call *c, int flags);
 /* attr.c: attributes */
 void attr_stat(const struct session_attr *attr, struct stat *st);
 int64_t ofd_size(struct ofd *of); /* or -errno */
+/* Was its file opened for writing since? Then its record tells of the old content. */
+bool ofd_follows(const struct ofd *of);
 long op_stat(struct where *w, struct stat *st);
 long op_lstat(struct where *w, struct stat *st);
 long op_fstat(struct ofd *of, struct stat *st);
