@@ -135,6 +135,8 @@ static void attr_changed(struct request *r, struct spot *s, struct held_value *h
 		meta_drop(k, s->path);
 	if (*s->at.path)
 		held_put(k, s->at.mount->index, s->st.id, held);
+	if (*s->at.path && s->type == SLIP_DIRECTORY && (held->set & HELD_MTIME))
+		dated_put(k, s->path, s->at.mount->index, s->st.id);
 	records_attr(k, s);
 	lock_drop(&k->lock);
 }

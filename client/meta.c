@@ -3,6 +3,7 @@
 #include "client/path.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,12 @@ struct meta {
 
 struct held_key {
 	uint64_t mount, id;
+};
+
+struct dated {
+	UT_hash_handle hh;
+	struct held_key key;
+	char path[];
 };
 
 struct held {
@@ -176,12 +183,76 @@ bool held_get(struct keeper *k, unsigned mount, uint64_t id, struct held_value *
 	return h != NULL;
 }
 
+static void dated_add(struct keeper *k, const char *path, struct held_key key)
+{
+	size_t n = strlen(path);
+	struct dated *d;
+
+	HASH_FIND(hh, k->metas.dated, path, n, d);
+	if (!d && HASH_COUNT(k->metas.dated) < HELD_MAX) {
+		d = calloc(1, sizeof *d + n + 1);
+		if (!d)
+			return;
+		memcpy(d->path, path, n + 1);
+		HASH_ADD_KEYPTR(hh, k->metas.dated, d->path, n, d);
+	}
+	if (d)
+		d->key = key;
+}
+
+void dated_put(struct keeper *k, const char *path, unsigned mount, uint64_t id)
+{
+	dated_add(k, path, (struct held_key){mount, id});
+}
+
+void dated_changed(struct keeper *k, const char *path)
+{
+	char parent[PATH_MAX];
+	struct dated *d;
+	struct held *h;
+
+	if (!k->metas.dated)
+		return;
+	path_parent(path, parent);
+	HASH_FIND_STR(k->metas.dated, parent, d);
+	if (!d)
+		return;
+	h = held_find(k, (unsigned)d->key.mount, d->key.id);
+	if (h)
+		h->value.set &= ~HELD_MTIME;
+	HASH_DEL(k->metas.dated, d);
+	free(d);
+}
+
+void dated_move(struct keeper *k, const char *from, const char *to)
+{
+	size_t n = strlen(from);
+	struct dated *d, *next;
+	char path[PATH_MAX];
+
+	HASH_ITER(hh, k->metas.dated, d, next)
+	{
+		if (!path_below(d->path, from))
+			continue;
+		HASH_DEL(k->metas.dated, d);
+		if (snprintf(path, sizeof path, "%s%s", to, d->path + n) < (int)sizeof path)
+			dated_add(k, path, d->key);
+		free(d);
+	}
+}
+
 /* The tables first; what was in them still forms a list. */
 void metas_free(struct keeper *k)
 {
 	struct meta *m = k->metas.by_path;
 	struct held *h = k->metas.by_id;
+	struct dated *d = k->metas.dated;
 
+	HASH_CLEAR(hh, k->metas.dated);
+	for (struct dated *next; d; d = next) {
+		next = d->hh.next;
+		free(d);
+	}
 	HASH_CLEAR(hh, k->metas.by_path);
 	HASH_CLEAR(hh, k->metas.by_id);
 	for (struct meta *next; m; m = next) {

@@ -13,10 +13,12 @@
 struct keeper;
 struct meta;
 struct held;
+struct dated;
 
 struct metas {
 	struct meta *by_path;
 	struct held *by_id;
+	struct dated *dated;
 	uint64_t changes; /* of names, by this session: an answer asked for before the last one is not kept */
 };
 
@@ -44,6 +46,11 @@ struct held_value {
 
 void held_put(struct keeper *, unsigned mount, uint64_t id, const struct held_value *); /* adds to what is held */
 bool held_get(struct keeper *, unsigned mount, uint64_t id, struct held_value *);
+
+/* A directory's HELD_MTIME was set; it holds until something is made, moved or removed in it. */
+void dated_put(struct keeper *, const char *path, unsigned mount, uint64_t id);
+void dated_changed(struct keeper *, const char *path); /* of what was made, moved or removed */
+void dated_move(struct keeper *, const char *from, const char *to);
 
 /* A server's answer as programs see it. */
 void attr_of_stat(struct keeper *, unsigned mount, const struct slip_stat *, struct session_attr *);

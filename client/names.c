@@ -149,6 +149,16 @@ static void name_changed(struct keeper *k, const char *path)
 	lock_drop(&k->lock);
 }
 
+/* ... and if that succeeded, was made or removed. */
+static void entry_changed(struct keeper *k, const char *path, int rc)
+{
+	lock_take(&k->lock);
+	if (!rc)
+		dated_changed(k, path);
+	meta_drop(k, path);
+	lock_drop(&k->lock);
+}
+
 /* The session's user has made it; the server's word on whose it is to be is not the program's failure. */
 static void give_away(struct request *r, const char *path, const struct place *at)
 {
@@ -204,7 +214,7 @@ static int do_mkdir(struct request *r, const char *path, const struct place *at)
 		give_away(r, path, at);
 	if (!rc && (r->head->mode & S_ISVTX))
 		sticky_keep(r->k, at);
-	name_changed(r->k, path);
+	entry_changed(r->k, path, rc);
 	names_unlock(r->k, path, NULL, false);
 	return rc;
 }
@@ -223,7 +233,7 @@ static int do_symlink(struct request *r, const char *path, const struct place *a
 	rc = at->ops->symlink(at->backend, r->path2, at->path);
 	if (!rc)
 		give_away(r, path, at);
-	name_changed(r->k, path);
+	entry_changed(r->k, path, rc);
 	names_unlock(r->k, path, NULL, false);
 	return rc;
 }
@@ -355,8 +365,7 @@ static int do_unlink(struct request *r, const char *path, const struct place *at
 		rc = remove_on_server(r, path, at, staged);
 	if (!rc)
 		inode_drop(r->k, path, false);
-	else
-		name_changed(r->k, path);
+	entry_changed(r->k, path, rc);
 	names_unlock(r->k, path, NULL, false);
 	return rc;
 }
@@ -390,8 +399,10 @@ static int do_rmdir(struct request *r, const char *path, const struct place *at)
 		rc = at->ops->remove(at->backend, at->path, false);
 	lock_take(&r->k->lock);
 	meta_drop_below(r->k, path);
-	if (!rc)
+	if (!rc) {
 		records_deleted(r->k, path);
+		dated_changed(r->k, path);
+	}
 	lock_drop(&r->k->lock);
 	names_unlock(r->k, path, NULL, true);
 	return rc;
@@ -437,6 +448,9 @@ static void move_below(const struct move *m)
 		if (snprintf(path, sizeof path, "%s%s", m->to, rec->path + n) < PATH_MAX)
 			record_set_path(m->k->records, i, path);
 	}
+	dated_changed(m->k, m->from);
+	dated_changed(m->k, m->to);
+	dated_move(m->k, m->from, m->to);
 	meta_drop_below(m->k, m->from);
 	meta_drop_below(m->k, m->to);
 }

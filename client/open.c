@@ -667,6 +667,7 @@ static int created(struct request *r, const char *path, const struct place *at, 
 	in->modified = true;
 	in->set_owner = anothers;
 	inode_link(r->k, in);
+	dated_changed(r->k, path);
 	behind_expect(r->k, in);
 	lock_drop(&r->k->lock);
 	*out = in;

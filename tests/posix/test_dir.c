@@ -192,6 +192,57 @@ TEST(dir, gone_and_still_open)
 	close(here);
 }
 
+/* By this process: of what others make in it, who set a directory's time need not know. */
+static void write_file(const char *name, const char *text)
+{
+	int fd = CHECK(open(scratch(name), O_WRONLY | O_CREAT | O_TRUNC, 0644));
+
+	CHECK_INT(write(fd, text, strlen(text)), strlen(text));
+	CHECK_INT(close(fd), 0);
+}
+
+static void dates(const char *name, bool is)
+{
+	const struct timespec times[2] = {{1000, 0}, {2000, 0}};
+	struct stat st;
+
+	CHECK_INT(stat(scratch(name), &st), 0);
+	CHECK_TRUE((st.st_mtime == 2000) == is);
+	CHECK_INT(utimensat(AT_FDCWD, scratch(name), times, 0), 0);
+	CHECK_INT(stat(scratch(name), &st), 0);
+	CHECK_INT(st.st_mtime, 2000);
+}
+
+TEST(dir, what_is_made_in_it_changes_its_time)
+{
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	dates("d", false);
+	write_file("d/f", "x");
+	dates("d", false);
+	write_file("d/f", "more");
+	CHECK_STR(content(scratch("d/f")), "more");
+	CHECK_INT(chmod(scratch("d/f"), 0600), 0);
+	CHECK_INT(chmod(scratch("d"), 0700), 0);
+	dates("d", true);
+	CHECK_INT(mkdir(scratch("d/e"), 0755), 0);
+	dates("d", false);
+	dates("d/e", false);
+	CHECK_INT(symlink("f", scratch("d/l")), 0);
+	dates("d", false);
+	CHECK_INT(rename(scratch("d/f"), scratch("d/e/f")), 0);
+	dates("d", false);
+	dates("d/e", false);
+	CHECK_ERRNO(unlink(scratch("d/none")), ENOENT);
+	CHECK_INT(rename(scratch("d"), scratch("moved")), 0);
+	dates("moved", true);
+	dates("moved/e", true);
+	CHECK_INT(unlink(scratch("moved/e/f")), 0);
+	dates("moved/e", false);
+	dates("moved", true);
+	CHECK_INT(rmdir(scratch("moved/e")), 0);
+	dates("moved", false);
+}
+
 TEST(dir, scanned)
 {
 	struct dirent **all;
