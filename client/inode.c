@@ -29,7 +29,7 @@ static struct record_private private_of(const struct inode *in)
 		.place = in->stage,
 		.hidden = in->hidden,
 		.flags = (in->state != INODE_CLEAN ? RECORD_DIRTY : 0) | (in->reserved ? RECORD_RESERVED : 0) |
-			 (in->begun ? RECORD_BEGUN : 0),
+			 (in->begun ? RECORD_BEGUN : 0) | (in->nameless ? RECORD_NAMELESS : 0),
 	};
 }
 
@@ -213,6 +213,28 @@ void inode_rename(struct keeper *k, struct inode *in, const char *path)
 	record_set_path(k->records, in->record, path);
 	if (in->kept)
 		kept_write(k, in);
+}
+
+int inode_name(struct keeper *k, struct inode *in, const char *path, struct backend_writer *writer, uint64_t id)
+{
+	char *copy = strdup(path);
+
+	if (!copy)
+		return -ENOMEM;
+	free(in->path);
+	in->path = copy;
+	in->nameless = false;
+	in->id = id;
+	in->ino = inode_number(id);
+	in->ctime_ns = coarse_ns();
+	in->writer = writer;
+	in->reserved = in->modified = true;
+	in->state = INODE_DIRTY;
+	record_set_path(k->records, in->record, path);
+	atomic_store(&record_at(k->records, in->record)->deleted, 0);
+	inode_link(k, in);
+	inode_save(k, in);
+	return 0;
 }
 
 /* ---- attributes ------------------------------------------------------------------------------------------------- */
@@ -470,6 +492,7 @@ static void inode_adopt(struct keeper *k, int record)
 	in->hidden = private.hidden;
 	in->reserved = private.flags & RECORD_RESERVED;
 	in->begun = private.flags & RECORD_BEGUN;
+	in->nameless = private.flags & RECORD_NAMELESS;
 	in->state = private.flags & RECORD_DIRTY ? INODE_DIRTY : INODE_CLEAN;
 	in->modified = in->mapped = in->state == INODE_DIRTY;
 	in->kept = kept_there(k, in);

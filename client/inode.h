@@ -31,6 +31,7 @@ struct inode {
 	unsigned refs; /* of this process; the kernel knows of the others */
 	char *path;    /* as programs name it */
 	bool linked;   /* found by that name */
+	bool nameless; /* it never had one, and may get one */
 	unsigned mount;
 	uint64_t stage; /* number of the staging file */
 	int fd;         /* read-only */
@@ -92,6 +93,8 @@ void inode_link(struct keeper *, struct inode *); /* its path leads to it, and t
 /* No name leads to it any more. deleted: because it was removed or replaced here; the record says so. */
 void inode_unlink(struct keeper *, struct inode *, bool deleted);
 void inode_rename(struct keeper *, struct inode *, const char *path);
+/* A nameless one is an incomplete file of that name, made for it: -ENOMEM, or it has taken the writer over. */
+int inode_name(struct keeper *, struct inode *, const char *path, struct backend_writer *, uint64_t id);
 
 /* Clean, and of this file of the server's? */
 bool inode_is(const struct inode *, uint64_t id);

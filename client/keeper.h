@@ -203,6 +203,9 @@ uint64_t hidden_id(void);
 int inode_fetch(struct keeper *, struct spot *, bool content, struct inode **);
 /* path's inode, made if need be, for writing. A reference. The caller holds the name. */
 int inode_for_writing(struct keeper *, struct spot *, bool content, struct inode **);
+/* The inode of a STAGED record, or NULL; a reference, given back by inode_release(). */
+struct inode *staged_get(struct keeper *, int record);
+void inode_release(struct keeper *, struct inode *);
 /* Files that may be kept open as a cache, of each kind. */
 unsigned cached_max(const struct keeper *);
 /* Out of descriptors or records: let go what is only a cache. */

@@ -243,6 +243,62 @@ int64_t request_symlink(struct request *r)
 	return *r->path2 ? on_name(r, do_symlink) : -ENOENT;
 }
 
+/* ---- the first name of a file that O_TMPFILE made -------------------------------------------------------------- */
+
+/* With the name claimed, and the file made that is to have the content. */
+static int link_unnamed(struct request *r, struct inode *in, const char *path, const struct place *at,
+			struct backend_writer *writer, uint64_t id)
+{
+	struct keeper *k = r->k;
+	int rc;
+
+	lock_take(&k->lock);
+	rc = in->nameless ? inode_name(k, in, path, writer, id) : -EPERM; /* two at once */
+	if (!rc) {
+		in->set_owner = in->uid != k->uid || in->gid != k->gid;
+		dated_changed(k, path);
+		publish_event(k, in);
+	}
+	lock_drop(&k->lock);
+	if (rc) {
+		at->ops->writer_abort(writer, true);
+		at->ops->writer_free(writer);
+	}
+	return rc;
+}
+
+static int do_link(struct request *r, const char *path, const struct place *at)
+{
+	struct inode *in = staged_get(r->k, r->head->record);
+	struct backend_writer *writer;
+	bool linked, nameless;
+	uint32_t mode;
+	uint64_t id;
+	int rc;
+
+	if (!in)
+		return -EPERM;
+	lock_take(&r->k->lock);
+	linked = in->linked;
+	nameless = in->nameless;
+	mode = in->mode & 0777;
+	lock_drop(&r->k->lock);
+	rc = linked ? -EPERM : in->mount != at->mount->index ? -EXDEV : name_claim(r, path, at);
+	if (!rc) {
+		rc = nameless ? at->ops->create(at->backend, at->path, mode, &writer, &id) : -ENOENT;
+		if (!rc)
+			rc = link_unnamed(r, in, path, at, writer, id);
+		names_unlock(r->k, path, NULL, false);
+	}
+	inode_release(r->k, in);
+	return rc;
+}
+
+int64_t request_link(struct request *r)
+{
+	return r->head->must_be_dir ? -ENOENT : on_name(r, do_link);
+}
+
 /* ---- removing --------------------------------------------------------------------------------------------------- */
 
 /*

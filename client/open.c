@@ -377,7 +377,7 @@ static int64_t open_inode(struct request *r, struct inode *in, int flags)
 	return rc;
 }
 
-static void inode_release(struct keeper *k, struct inode *in)
+void inode_release(struct keeper *k, struct inode *in)
 {
 	lock_take(&k->lock);
 	inode_put(k, in);
@@ -766,7 +766,7 @@ static int64_t open_creating(struct request *r, int flags)
 	return -ELOOP;
 }
 
-/* O_TMPFILE: a staging file that never gets a name. */
+/* O_TMPFILE: a staging file without a name. */
 static int64_t open_unnamed(struct request *r, int flags)
 {
 	struct session_attr attr = {.mode = r->head->mode & 07777};
@@ -792,6 +792,7 @@ static int64_t open_unnamed(struct request *r, int flags)
 		return rc;
 	lock_take(&r->k->lock);
 	in->state = INODE_DIRTY;
+	in->nameless = !(flags & O_EXCL);
 	atomic_store(&record_at(r->k->records, in->record)->deleted, 1);
 	rc = open_inode_locked(r, in, flags & ~O_EXCL);
 	inode_put(r->k, in);
@@ -848,8 +849,7 @@ int64_t request_content(struct request *r)
 	return open_content(r, (int)r->head->flags & KERNEL_FLAGS & ~(O_ACCMODE | O_TRUNC));
 }
 
-/* The inode of a STAGED record; a reference. */
-static struct inode *staged_get(struct keeper *k, int record)
+struct inode *staged_get(struct keeper *k, int record)
 {
 	struct session_record *rec = record_at(k->records, record);
 	struct inode *in = NULL;

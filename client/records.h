@@ -26,6 +26,7 @@ struct record_private {
 #define RECORD_DIRTY    1u /* STAGED: may hold what is not published */
 #define RECORD_RESERVED 2u /* STAGED: file_id is an incomplete file under its own name */
 #define RECORD_BEGUN    4u /* STAGED: of which bytes may have been sent */
+#define RECORD_NAMELESS 8u /* STAGED: it has no name yet, and may get one */
 
 #define RECORD_KIND(k) (1u << SESSION_##k)
 /* Known by name: what becomes of the name, the record has to be told. */

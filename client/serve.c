@@ -103,6 +103,7 @@ static bool takes_path(const struct session_request *head)
 	case SESSION_RMDIR:
 	case SESSION_RENAME:
 	case SESSION_SYMLINK:
+	case SESSION_LINK:
 		return true;
 	default:
 		return false;

@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SESSION_VERSION     4
+#define SESSION_VERSION     5
 #define SESSION_PAYLOAD_MAX 65536 /* bytes after the header, either way */
 #define SESSION_MOUNTS_MAX  16    /* a shim has room for so many, */
 #define SESSION_PREFIX_MAX  256   /* and for a prefix of less than this */

@@ -311,13 +311,13 @@ struct pair {
 };
 
 /* 1: both ours; 0: both libc's; -EXDEV: one of each, -ENOENT, if the other is none. */
-static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to)
+static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
 	int first, second;
 
 	if (!path_is_text(from) || !path_is_text(to))
 		return -EFAULT;
-	first = path_find(&p->from, from_dirfd, from);
+	first = path_find_empty(&p->from, from_dirfd, from, (int)flags);
 	if (first < 0)
 		return first;
 	second = path_find(&p->to, to_dirfd, to);
@@ -325,7 +325,7 @@ static int pair_find(struct pair *p, int from_dirfd, const char *from, int to_di
 		return second;
 	if (first == second)
 		return first;
-	return *from && *to ? -EXDEV : -ENOENT;
+	return (*from || (flags & AT_EMPTY_PATH)) && *to ? -EXDEV : -ENOENT;
 }
 
 static long call_pair(struct call *c, struct pair *p)
@@ -358,7 +358,7 @@ static int rename_linked(struct pair *p, int from_dirfd, const char *from, int t
 static int rename_found(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
 	struct call check;
-	int ours = pair_find(p, from_dirfd, from, to_dirfd, to);
+	int ours = pair_find(p, from_dirfd, from, to_dirfd, to, 0);
 	long rc;
 
 	if (ours == 0)
@@ -492,10 +492,23 @@ EXPORT int renameat(int from_dirfd, const char *from, int to_dirfd, const char *
 	RENAME(REAL(renameat)(from_dirfd, from, to_dirfd, to), from_dirfd, to_dirfd, 0);
 }
 
+/* Of what O_TMPFILE made, by its descriptor: its first name. -EPERM: something else is meant. */
+static long link_first(struct pair *p, unsigned flags)
+{
+	bool itself = p->from.end == PATH_LINK ? flags & AT_SYMLINK_FOLLOW : p->from.end == PATH_NAME;
+	struct call c;
+
+	if (p->from.record < 0 || !itself || p->to.record >= 0 || p->to.end != PATH_NAME)
+		return -EPERM;
+	call_where(&c, SESSION_LINK, &p->to);
+	c.request.record = p->from.record;
+	return call_do(&c, &p->to);
+}
+
 /* There are no hard links of ours: EPERM, as on a file system without them; EXDEV to and from another. */
 static int link_found(struct pair *p, int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
-	int ours = pair_find(p, from_dirfd, from, to_dirfd, to);
+	int ours = pair_find(p, from_dirfd, from, to_dirfd, to, flags);
 	long rc = ours;
 
 	if (ours == 0)
@@ -504,7 +517,12 @@ static int link_found(struct pair *p, int from_dirfd, const char *from, int to_d
 		rc = -EINVAL;
 	else if (ours > 0)
 		rc = there(&p->from, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
-	if (!rc)
+	if (!rc) {
+		rc = link_first(p, flags);
+		if (!rc)
+			return 0;
+	}
+	if (rc == -EPERM)
 		rc = vacant(&p->to) ?: -EPERM;
 	if (rc == SESSION_ELSEWHERE && p->from.native == p->from.path) /* both are */
 		return REAL(linkat)(AT_FDCWD, p->from.native, AT_FDCWD, p->to.native, (int)flags);
@@ -515,12 +533,9 @@ static int link_found(struct pair *p, int from_dirfd, const char *from, int to_d
 EXPORT int linkat(int from_dirfd, const char *from, int to_dirfd, const char *to, int flags)
 {
 	struct ofd of;
+	bool ours = (flags & AT_EMPTY_PATH) && path_is_text(from) && !from[0] && ofd_find(&of, from_dirfd, ANY_KIND);
 
-	if ((flags & AT_EMPTY_PATH) && path_is_text(from) && !from[0] && ofd_find(&of, from_dirfd, ANY_KIND)) {
-		errno = path_maybe(to_dirfd, to) ? EPERM : EXDEV;
-		return -1;
-	}
-	if (likely(!path_maybe(from_dirfd, from) && !path_maybe(to_dirfd, to)))
+	if (likely(!ours && !path_maybe(from_dirfd, from) && !path_maybe(to_dirfd, to)))
 		return REAL(linkat)(from_dirfd, from, to_dirfd, to, flags);
 	return with_pair(link_found, from_dirfd, from, to_dirfd, to, (unsigned)flags);
 }

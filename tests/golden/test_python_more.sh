@@ -36,6 +36,7 @@ case_tempfile() { py <<-'END'
 	with tempfile.TemporaryDirectory() as d: os.makedirs(d + "/a/b"); open(d + "/a/b/c", "w").close(); print(sum(len(f) for _, _, f in os.walk(d)))
 	with tempfile.NamedTemporaryFile("w+", delete=False) as n: n.write("kept")
 	print(open(n.name).read()); os.rename(n.name, "kept"); print(sorted(os.listdir(".")))
+	d = os.open("docs", os.O_RDONLY); t = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o640); os.write(t, b"complete" * 1000); os.link("/proc/self/fd/%d" % t, "named", src_dir_fd=d); os.write(t, b"."); os.close(t); print(os.stat("named").st_size, os.stat("named").st_nlink)
 	END
 }
 case_scandir() { py <<-'END'

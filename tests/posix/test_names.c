@@ -291,3 +291,65 @@ TEST(temporary, names)
 	CHECK_TRUE(mkdtemp(dir) != NULL);
 	CHECK_INT(rmdir(dir), 0);
 }
+
+static int named(int fd, const char *path)
+{
+	char self[32];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* A file that is complete before it has a name: how a program sees to it that nobody finds half of one. */
+TEST(temporary, gets_a_name)
+{
+	const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+	int fd = open(scratch(""), O_TMPFILE | O_RDWR, 0640);
+	struct stat st, by_name;
+
+	if (fd < 0 && errno == EOPNOTSUPP)
+		return;
+	CHECK_INT(write(fd, "half", 4), 4);
+	make_file("old", "old");
+	CHECK_ERRNO(named(fd, scratch("old")), EEXIST);
+	CHECK_ERRNO(named(fd, scratch("nothing/f")), ENOENT);
+	CHECK_ERRNO(named(fd, scratch("f/")), ENOENT);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_nlink, 0);
+	CHECK_ERRNO(access(scratch("f"), F_OK), ENOENT);
+	mkdir(scratch("d"), 0755);
+	CHECK_INT(utimensat(AT_FDCWD, scratch("d"), long_ago, 0), 0);
+	CHECK_INT(named(fd, scratch("d/f")), 0);
+	CHECK_INT(stat(scratch("d"), &st), 0);
+	CHECK_TRUE(st.st_mtim.tv_sec > 1000000000); /* there is something new in it */
+	CHECK_INT(rename(scratch("d/f"), scratch("f")), 0);
+	CHECK_INT(stat(scratch("f"), &by_name), 0);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_ino, by_name.st_ino);
+	CHECK_INT(by_name.st_nlink, 1);
+	CHECK_INT(by_name.st_size, 4);
+	CHECK_STR(content(scratch("f")), "half");
+	CHECK_INT(write(fd, " and half", 9), 9);
+	CHECK_INT(close(fd), 0);
+	CHECK_STR(content(scratch("f")), "half and half");
+	CHECK_INT(rename(scratch("f"), scratch("old")), 0);
+	CHECK_STR(content(scratch("old")), "half and half");
+	CHECK_INT(stat(scratch("old"), &st), 0);
+	CHECK_INT(st.st_ino, by_name.st_ino);
+	CHECK_INT(unlink(scratch("old")), 0);
+}
+
+TEST(temporary, stays_without_a_name)
+{
+	int fd = open(scratch(""), O_TMPFILE | O_RDWR | O_EXCL, 0600);
+
+	if (fd >= 0) {
+		CHECK_ERRNO(named(fd, scratch("f")), ENOENT);
+		close(fd);
+	}
+	fd = CHECK(open(scratch("g"), O_RDWR | O_CREAT, 0600));
+	CHECK_INT(unlink(scratch("g")), 0);
+	CHECK_ERRNO(named(fd, scratch("f")), ENOENT);
+	CHECK_ERRNO(access(scratch("f"), F_OK), ENOENT);
+	close(fd);
+}
