@@ -1051,6 +1051,32 @@ static void keeps_attributes(void **state)
 	assert_int_equal(session_op(&s, SESSION_STATFS, "/t"), 0);
 }
 
+/* Its staging file goes to make room for others, and the server has times of its own. */
+static void keeps_the_times_of_what_it_published(void **state)
+{
+	struct session_attr attr;
+	char name[32];
+
+	(void)state;
+	assert_int_equal(session_write(&s, "/t/first", "x"), 0);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/first"), 0);
+	attr = s.reply.attr;
+	for (int i = 0; i < 1100; i++) {
+		snprintf(name, sizeof name, "/t/%d", i);
+		assert_int_equal(session_write(&s, name, "x"), 0);
+	}
+	assert_true(session_op(&s, SESSION_STATUS, NULL) >= 0);
+	assert_true(atoi(strstr(s.in, "staged ") + 7) < 1100);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/first"), 0);
+	assert_true(s.reply.attr.mtime_ns == attr.mtime_ns && s.reply.attr.ctime_ns == attr.ctime_ns);
+	assert_int_equal(s.reply.attr.ino, attr.ino);
+	assert_int_equal(session_ask(&s, (struct session_request){.op = SESSION_CHMOD, .record = -1, .mode = 0600},
+				     "/t/first", NULL, 0),
+			 0);
+	assert_int_equal(session_op(&s, SESSION_STAT, "/t/first"), 0);
+	assert_true(s.reply.attr.mtime_ns == attr.mtime_ns && s.reply.attr.ctime_ns > attr.ctime_ns);
+}
+
 static void tells_what_failed(void **state)
 {
 	(void)state;
@@ -1256,6 +1282,7 @@ int main(void)
 		T(gives_local_blocks),
 		T(follows_links),
 		T(keeps_attributes),
+		T(keeps_the_times_of_what_it_published),
 		T(tells_what_failed),
 		T(a_new_keeper_goes_on),
 		T(one_keeper_and_it_leaves),
