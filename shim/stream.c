@@ -350,15 +350,14 @@ static FILE *freopen_ours(long fd, const char *mode, FILE *f)
 	FILE *again;
 	int rc;
 
-	/* A stream that appends and reads knows that its offset is not where it writes; "a" alone would look for an end in the stand-in. */
-	if (plain[0] != 'a' || !plain[1])
-		plain[0] = plain[0] != 'r' && !plain[1] ? 'w' : 'r';
 	again = REAL(freopen)("/dev/null", plain, f);
 	if (again) {
 		rc = process_dup3((int)fd, fileno(again), strchr(mode, 'e') ? O_CLOEXEC : 0, false);
 		if (rc >= 0 && ofd_find(&of, rc, KIND(STAGED)) && of.writable)
 			stream_note(again);
 		stream_note_local(fdtab_word(rc));
+		if (rc >= 0 && plain[0] == 'a' && !plain[1])
+			fseeko(again, 0, SEEK_END); /* libc has looked for it in the stand-in */
 		if (rc < 0) {
 			REAL(fclose)(again);
 			errno = -rc;

@@ -85,6 +85,22 @@ TEST(stdio, where_appending_begins)
 	CHECK_INT(fclose(f), 0);
 }
 
+/* What is written goes to the end that the file has by then. */
+TEST(stdio, appending_after_another)
+{
+	FILE *f = fopen(make_file("other", ""), "r");
+	int fd;
+
+	f = freopen(make_file("f", "four"), "a", f);
+	CHECK_INT(fputs("more", f) >= 0, 1);
+	fd = CHECK(open(scratch("f"), O_WRONLY | O_APPEND));
+	CHECK_INT(write(fd, "between", 7), 7);
+	CHECK_INT(ftell(f), 15);
+	CHECK_INT(fclose(f), 0);
+	CHECK_INT(close(fd), 0);
+	CHECK_STR(content(scratch("f")), "fourbetweenmore");
+}
+
 TEST(stdio, from_a_descriptor)
 {
 	int fd = CHECK(open(scratch("f"), O_RDWR | O_CREAT, 0644));
