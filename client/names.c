@@ -597,7 +597,7 @@ static int parent_look(struct keeper *k, const char *path)
 
 	path_parent(path, parent);
 	rc = spot_find(k, parent, 0, &s);
-	if (!rc && strcmp(s.path, parent))
+	if (rc == SESSION_ELSEWHERE || (!rc && strcmp(s.path, parent)))
 		rc = -ENOENT;
 	else if (!rc && s.type != SLIP_DIRECTORY)
 		rc = -ENOTDIR;
@@ -644,7 +644,7 @@ static int rename_allows(struct request *r, const char *from, const char *to, co
 	if (!rc)
 		rc = sticky_allows(r, to);
 	if (!rc && directory && !same_parent(from, to))
-		rc = attr_allows(r, directory, W_OK); /* its ".." changes */
+		rc = parent_look(r->k, to) ?: attr_allows(r, directory, W_OK); /* its ".." changes */
 	return rc;
 }
 

@@ -283,6 +283,7 @@ TEST(faults, directories_of_another)
 	CHECK_INT(mkdir(scratch("one"), 0777), 0);
 	CHECK_INT(mkdir(scratch("one/d"), 0755), 0);
 	CHECK_INT(mkdir(scratch("other"), 0777), 0);
+	CHECK_INT(symlink("one", scratch("again")), 0);
 	if (geteuid())
 		return;
 	CHECK_INT(chmod(scratch("sticky"), 01777), 0);
@@ -340,6 +341,8 @@ TEST(faults, directories_of_another)
 			  CHECK_INT(unlink("sticky/g"), 0);
 			  CHECK_INT(rename("one/d", "one/e"), 0);
 			  CHECK_ERRNO(rename("one/e", "other/e"), EACCES);
+			  CHECK_INT(rename("one/e", "again/d"), 0);
+			  CHECK_INT(rename("again/d", "one/e"), 0);
 		  }),
 		  0);
 }
