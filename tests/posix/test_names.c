@@ -231,6 +231,39 @@ TEST(attr, modes)
 	CHECK_ERRNO(access(scratch("f"), X_OK), EACCES);
 }
 
+/* Who has it open may still change it, and whoever else has sees that. */
+static void change_removed(int fd, int other)
+{
+	struct timespec ts[2] = {{1000000000, 0}, {1100000000, 0}};
+	struct stat st;
+
+	CHECK_INT(fchmod(fd, 0610), 0);
+	CHECK_INT(fchown(fd, geteuid(), getegid()), 0);
+	CHECK_INT(futimens(fd, ts), 0);
+	CHECK_INT(fstat(other, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0610);
+	CHECK_INT(st.st_mtime, 1100000000);
+	CHECK_INT(close(fd), 0);
+	CHECK_INT(close(other), 0);
+}
+
+TEST(attr, of_what_was_removed)
+{
+	int fd = CHECK(open(put_file("f", "text", 4), O_RDONLY)), other = CHECK(open(scratch("f"), O_RDONLY));
+
+	CHECK_INT(unlink(scratch("f")), 0);
+	change_removed(fd, other);
+	fd = CHECK(open(scratch("g"), O_RDWR | O_CREAT, 0644));
+	other = CHECK(open(scratch("g"), O_RDONLY));
+	CHECK_INT(unlink(scratch("g")), 0);
+	change_removed(fd, other);
+	CHECK_INT(mkdir(scratch("d"), 0755), 0);
+	fd = CHECK(open(scratch("d"), O_RDONLY | O_DIRECTORY));
+	other = CHECK(open(scratch("d"), O_RDONLY | O_DIRECTORY));
+	CHECK_INT(rmdir(scratch("d")), 0);
+	change_removed(fd, other);
+}
+
 TEST(attr, times)
 {
 	struct timespec ts[2] = {{1000000000, 0}, {1100000000, 500000000}};
