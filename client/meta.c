@@ -159,6 +159,7 @@ void held_put(struct keeper *k, unsigned mount, uint64_t id, const struct held_v
 		if (!h)
 			return;
 		h->key = (struct held_key){mount, id};
+		/* Not to the one that is gone: NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		HASH_ADD(hh, k->metas.by_id, key, sizeof h->key, h);
 	}
 	h->value.set |= v->set;
@@ -234,7 +235,7 @@ void dated_move(struct keeper *k, const char *from, const char *to)
 	{
 		if (!path_below(d->path, from))
 			continue;
-		HASH_DEL(k->metas.dated, d);
+		HASH_DEL(k->metas.dated, d); /* each once: NOLINT(clang-analyzer-unix.Malloc) */
 		if (snprintf(path, sizeof path, "%s%s", to, d->path + n) < (int)sizeof path)
 			dated_add(k, path, d->key);
 		free(d);

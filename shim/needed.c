@@ -140,14 +140,6 @@ void needed_open(struct needed *needed, int image, const char *path, char *const
 		list_free(list);
 }
 
-static char *text_put(char *at, const char *text)
-{
-	size_t n = strlen(text);
-
-	memcpy(at, text, n);
-	return at + n;
-}
-
 /* "number:bytes:path" */
 static char *entry_put(char *at, int number, const char *path)
 {
@@ -155,7 +147,7 @@ static char *entry_put(char *at, int number, const char *path)
 	*at++ = ':';
 	at += sys_number(at, strlen(path));
 	*at++ = ':';
-	return text_put(at, path);
+	return stpcpy(at, path);
 }
 
 /* The directory for links; "" if there are none to make, or it cannot be made. */
@@ -170,7 +162,7 @@ static void folder_make(char out[FOLDER_MAX], const struct needed_list *list)
 	*out = '\0';
 	if (!links || strlen(shim.session) + sizeof "/needed-" + NUMBERS > FOLDER_MAX)
 		return;
-	at = text_put(text_put(out, shim.session), "/needed-");
+	at = stpcpy(stpcpy(out, shim.session), "/needed-");
 	for (; rc == -EEXIST && serial < 1000; serial++) {
 		at[sys_number(at, (unsigned long)sys0(SYS_getpid) * 1000 + serial)] = '\0';
 		rc = (int)sys3(SYS_mkdirat, AT_FDCWD, out, 0700);
@@ -188,7 +180,7 @@ static void link_of(char out[LINK_BYTES], const char *folder, const char *path)
 
 	*out = '\0';
 	if (*folder && strlen(name) <= NAME_MAX)
-		*text_put(text_put(text_put(out, folder), "/"), name) = '\0';
+		stpcpy(stpcpy(stpcpy(out, folder), "/"), name);
 }
 
 static void link_make(const char *folder, const char *path, int fd)
@@ -246,20 +238,20 @@ void needed_environment(struct needed *needed, char **out, char *const envp[], c
 	char folder[FOLDER_MAX], name[SYS_FD_NAME], *preload = text, *libraries, *tells, *at;
 
 	folder_make(folder, needed->list);
-	at = text_put(text_put(text, "LD_PRELOAD="), env_value(envp, "LD_PRELOAD"));
+	at = stpcpy(stpcpy(text, "LD_PRELOAD="), env_value(envp, "LD_PRELOAD"));
 	for (unsigned i = 0; i < needed->count; i++)
 		if (m[i].preloads)
-			at = text_put(text_put(at, ":"), sys_fd_name(name, needed->fd[i]));
+			at = stpcpy(stpcpy(at, ":"), sys_fd_name(name, needed->fd[i]));
 		else
 			link_make(folder, m[i].path, needed->fd[i]);
 	*at++ = '\0';
 	libraries = at;
-	at = text_put(text_put(at, "LD_LIBRARY_PATH="), folder);
+	at = stpcpy(stpcpy(at, "LD_LIBRARY_PATH="), folder);
 	if (given && *given)
-		at = text_put(text_put(at, ":"), given);
+		at = stpcpy(stpcpy(at, ":"), given);
 	*at++ = '\0';
 	needed->tells = tells = at;
-	at = entry_put(text_put(at, NEEDED_NAME "="), 0, folder);
+	at = entry_put(stpcpy(at, NEEDED_NAME "="), 0, folder);
 	for (unsigned i = 0; i < needed->count; i++)
 		at = entry_put(at, needed->fd[i], m[i].path);
 	*at = '\0';
