@@ -629,9 +629,9 @@ static int rename_rules(struct request *r, const char *from, const char *to, boo
 	if ((r->head->flags & RENAME_NOREPLACE) && is_there(r, to))
 		return -EEXIST;
 	if (!same && path_below(to, from))
-		return tree ? parent_look(r->k, to) ?: -EINVAL : -ENOTDIR;
+		return -EINVAL;
 	if (r->head->must_be_dir && !tree)
-		return same ? -ENOTDIR : parent_look(r->k, to) ?: -ENOTDIR;
+		return -ENOTDIR;
 	return !same && path_below(from, to) ? -ENOTEMPTY : 0;
 }
 
@@ -644,7 +644,7 @@ static int rename_allows(struct request *r, const char *from, const char *to, co
 	if (!rc)
 		rc = sticky_allows(r, to);
 	if (!rc && directory && !same_parent(from, to))
-		rc = parent_look(r->k, to) ?: attr_allows(r, directory, W_OK); /* its ".." changes */
+		rc = attr_allows(r, directory, W_OK); /* its ".." changes */
 	return rc;
 }
 
@@ -671,6 +671,8 @@ static int rename_paths(struct request *r, const char *from, const char *to)
 	tree = !rc && s.type == SLIP_DIRECTORY;
 	if (!rc && strcmp(s.path, from))
 		rc = -ENOENT; /* a link among the directories: request_rename() goes there */
+	if (!rc)
+		rc = parent_look(r->k, to); /* likewise */
 	if (!rc)
 		rc = rename_rules(r, from, to, tree);
 	if (!rc && strcmp(from, to))

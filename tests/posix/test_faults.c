@@ -284,6 +284,7 @@ TEST(faults, directories_of_another)
 	CHECK_INT(mkdir(scratch("one/d"), 0755), 0);
 	CHECK_INT(mkdir(scratch("other"), 0777), 0);
 	CHECK_INT(symlink("one", scratch("again")), 0);
+	CHECK_INT(symlink("fixed", scratch("inside")), 0);
 	if (geteuid())
 		return;
 	CHECK_INT(chmod(scratch("sticky"), 01777), 0);
@@ -343,6 +344,8 @@ TEST(faults, directories_of_another)
 			  CHECK_ERRNO(rename("one/e", "other/e"), EACCES);
 			  CHECK_INT(rename("one/e", "again/d"), 0);
 			  CHECK_INT(rename("again/d", "one/e"), 0);
+			  CHECK_ERRNO(rename("fixed", "inside/d"), EINVAL);
+			  CHECK_ERRNO(renameat2(AT_FDCWD, "fixed/f", AT_FDCWD, "inside/f", RENAME_NOREPLACE), EEXIST);
 		  }),
 		  0);
 }
