@@ -341,7 +341,7 @@ static void needed_for(struct needed *needed, int image, const char *path, char 
 	needed->count = 0;
 	if (image >= 0)
 		needed_open(needed, image, path, envp);
-	else if (elf_any_ours(env_value(envp, "LD_LIBRARY_PATH"))) {
+	else if (elf_any_ours(env_value(envp, "LD_LIBRARY_PATH")) && image_enters(path, 0)) {
 		fd = program_open(path, lies);
 		if (fd < 0)
 			return;
