@@ -15,7 +15,8 @@ const char *env_value(char *const envp[], const char *name)
 	return NULL;
 }
 
-char *env_put(char **to, const char *name, const char *a, const char *b)
+/* "name=a:b" at *to, which is moved behind it; what it is. b may be NULL. */
+static char *env_put(char **to, const char *name, const char *a, const char *b)
 {
 	const char *const parts[] = {name, a, b ? ":" : "", b ? b : ""};
 	char *text = *to, *at = text;

@@ -14,9 +14,6 @@
 const char *env_value(char *const envp[], const char *name);
 size_t env_count(char *const envp[]);
 
-/* "name=a:b" at *to, which is moved behind it; what it is. b may be NULL. */
-char *env_put(char **to, const char *name, const char *a, const char *b);
-
 /* Does this environment lead the shim into the next program, and to its working directory? Or does somebody not want it to? */
 bool env_leads(char *const envp[], const char *cwd);
 /* Room for the text of ours: no more than it takes, for the stack may be small. */
